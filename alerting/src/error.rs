@@ -1,0 +1,131 @@
+//! What the ledger answers when it cannot do what it was asked. One type for the whole boundary, with the
+//! questions that a caller has (may I retry, was it my fault, was somebody faster) as predicates.
+
+/// Why a call to the ledger failed. Nothing of a failed call was kept.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// There is no such thing.
+    #[error("there is no {what} `{id}`; list them to see which there are")]
+    NotFound {
+        /// `alert`, `warning` or `delivery`.
+        what: &'static str,
+        /// As it was asked for.
+        id: String,
+    },
+    /// Somebody was faster, or the thing is past that stage.
+    #[error("{0}")]
+    Conflict(String),
+    /// The version that the caller saw is not the present one.
+    #[error(
+        "alert {id} is at version {present} and no longer at {seen}: read it again, then decide"
+    )]
+    Stale {
+        /// The alert.
+        id: i64,
+        /// What the caller saw.
+        seen: i64,
+        /// What it is now.
+        present: i64,
+    },
+    /// The call itself is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// The ledger file was written by a newer program.
+    #[error(
+        "the ledger has schema {found}, this program knows up to {known}: start the newer program, or restore an older ledger"
+    )]
+    NewerSchema {
+        /// Version in the file.
+        found: i64,
+        /// Newest version known here.
+        known: i64,
+    },
+    /// The disk is full.
+    #[error(
+        "the disk that holds the ledger is full: free some space; what was asked has not been kept"
+    )]
+    Full,
+    /// Another program holds the ledger.
+    #[error(
+        "the ledger is locked by another program: end it, only one may write; what was asked has not been kept"
+    )]
+    Locked,
+    /// The database failed.
+    #[error("ledger: {doing}: {source}")]
+    Storage {
+        /// What was being done.
+        doing: &'static str,
+        /// What the database said.
+        source: sqlx::Error,
+    },
+    /// A stored record does not read back.
+    #[error("ledger: stored {what} does not read back: {source}; restore the ledger from a backup")]
+    Corrupt {
+        /// Which kind of record.
+        what: &'static str,
+        /// Why not.
+        source: serde_json::Error,
+    },
+    /// A metric of that name is registered already.
+    #[error("metrics: {0}; open the ledger once per registry")]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl LedgerError {
+    /// Somebody was faster: the caller should read again and decide anew.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, LedgerError::Conflict(_) | LedgerError::Stale { .. })
+    }
+
+    /// What was asked for does not exist.
+    #[must_use]
+    pub fn not_found(&self) -> bool {
+        matches!(self, LedgerError::NotFound { .. })
+    }
+
+    /// The caller must ask for something else.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, LedgerError::Invalid(_))
+    }
+
+    /// The same call may succeed later without anybody changing it.
+    #[must_use]
+    pub fn may_retry(&self) -> bool {
+        matches!(
+            self,
+            LedgerError::Full | LedgerError::Locked | LedgerError::Storage { .. }
+        )
+    }
+
+    pub(crate) fn missing(what: &'static str, id: impl ToString) -> LedgerError {
+        LedgerError::NotFound {
+            what,
+            id: id.to_string(),
+        }
+    }
+
+    /// Adds what was being done, and tells a full disk and a lock from the rest.
+    pub(crate) fn storage(doing: &'static str) -> impl FnOnce(sqlx::Error) -> LedgerError {
+        move |source| {
+            // SQLite's primary result codes stand in the low byte of the extended ones
+            let code = match &source {
+                sqlx::Error::Database(database) => database
+                    .code()
+                    .and_then(|code| code.parse::<u32>().ok())
+                    .map(|code| code & 0xff),
+                _ => None,
+            };
+            match code {
+                Some(13) => LedgerError::Full,
+                Some(5 | 6) => LedgerError::Locked,
+                _ => LedgerError::Storage { doing, source },
+            }
+        }
+    }
+
+    pub(crate) fn corrupt(what: &'static str) -> impl FnOnce(serde_json::Error) -> LedgerError {
+        move |source| LedgerError::Corrupt { what, source }
+    }
+}

@@ -1,0 +1,145 @@
+//! An epoch of the engine becomes one transaction: alerts, their history, the warnings of automatic plans, events
+//! and the journal position. Transitions at or below the position are skipped, so an epoch may come again.
+
+use std::time::Instant;
+
+use citywatch_model::{Position, Time, Transition, TransitionKind};
+
+use super::alert::Alert;
+use super::book::{self, Change};
+use super::session::Session;
+use super::{Actor, Ledger};
+use crate::LedgerError;
+
+/// Empty epochs move the stored position at most this often.
+const POSITION_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What the engine found up to a position.
+#[derive(Debug, Clone)]
+pub struct Epoch {
+    /// All records up to here have been evaluated.
+    pub position: Position,
+    /// Clock of the newest of them.
+    pub clock: Time,
+    /// In the engine's order.
+    pub changes: Vec<Change>,
+}
+
+/// What became of an epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    /// Each alert that changed, as it is now, in the order of the changes; an alert may stand here twice.
+    pub alerts: Vec<Alert>,
+    /// Wall clock at the commit, in microseconds since 1970.
+    pub committed: i64,
+}
+
+impl Ledger {
+    /// Writes an epoch. After an error nothing of it is kept, and the caller applies it again.
+    ///
+    /// # Errors
+    /// If the database fails, above all when the disk is full.
+    pub async fn apply(&self, epoch: Epoch) -> Result<Applied, LedgerError> {
+        let started = Instant::now();
+        if epoch.changes.is_empty() {
+            let settled = self.note_position(epoch.position).await;
+            if settled.seen > settled.stored && settled.written.elapsed() >= POSITION_EVERY {
+                self.flush_position().await?;
+            }
+            return Ok(Applied {
+                alerts: Vec::new(),
+                committed: now_micros(),
+            });
+        }
+        let mut session = self.begin().await?;
+        let settled = session.settled();
+        let mut alerts = Vec::with_capacity(epoch.changes.len());
+        for change in epoch
+            .changes
+            .iter()
+            .filter(|change| change.transition.position > settled.seen)
+        {
+            alerts.extend(session.turn(change).await?);
+        }
+        session
+            .save_position(epoch.position.max(settled.seen))
+            .await?;
+        session.commit().await?;
+        let metrics = &self.shared.metrics;
+        metrics.applied(started.elapsed(), alerts.len());
+        tracing::debug!(position = epoch.position, clock = %epoch.clock, alerts = alerts.len(), "epoch applied");
+        Ok(Applied {
+            alerts,
+            committed: now_micros(),
+        })
+    }
+
+    /// Writes the newest position that memory knows of.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn flush_position(&self) -> Result<(), LedgerError> {
+        let mut session = self.begin().await?;
+        let settled = session.settled();
+        if settled.seen > settled.stored {
+            session.save_position(settled.seen).await?;
+        }
+        session.commit().await
+    }
+}
+
+impl Session {
+    /// One transition: the alert, its history, its event, and what its plan does by itself.
+    async fn turn(&mut self, change: &Change) -> Result<Option<Alert>, LedgerError> {
+        let transition = &change.transition;
+        let current = self.live_alert(transition.rule, transition.subject);
+        let step = book::step(current, change, self.ids.alert, self.wall);
+        let Some(mut step) = step else {
+            tracing::debug!(rule = %transition.rule, subject = %transition.subject, "a clear without an active alert");
+            return Ok(None);
+        };
+        if step.alert.id == self.ids.alert {
+            self.ids.alert += 1;
+        }
+        self.save_alert(&step.alert).await?;
+        self.save_transition(step.alert.id, transition).await?;
+        self.event(step.event, &step.alert).await?;
+        if step.rose && step.alert.is_open() {
+            self.warn_by_plan(&mut step.alert).await?;
+        } else if transition.kind == TransitionKind::Clear && step.alert.warning.is_some() {
+            self.lift_by_plan(&mut step.alert, &Actor::service())
+                .await?;
+        }
+        Ok(Some(step.alert))
+    }
+
+    async fn save_transition(
+        &mut self,
+        alert: i64,
+        transition: &Transition,
+    ) -> Result<(), LedgerError> {
+        let id = self.ids.transition;
+        self.ids.transition += 1;
+        let recorded_at = self.wall.millis();
+        sqlx::query(
+            "INSERT INTO transitions (id, alert, position, at, kind, level, value, recorded_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(id)
+        .bind(alert)
+        .bind(i64::try_from(transition.position).unwrap_or(i64::MAX))
+        .bind(transition.time.millis())
+        .bind(transition.kind.word())
+        .bind(i16::from(transition.level.rank()))
+        .bind(transition.value)
+        .bind(recorded_at)
+        .execute(self.connection())
+        .await
+        .map_err(LedgerError::storage("write a transition"))?;
+        Ok(())
+    }
+}
+
+fn now_micros() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}

@@ -1,0 +1,211 @@
+//! The alert book: which alert a transition concerns and what becomes of it. Pure; the live alerts are kept in
+//! memory, and memory follows the table only after a commit.
+//!
+//! * One alert that is not closed per rule and subject. A new breach while one stands recovered reopens it, so
+//!   that a flapping sensor does not flood the list.
+//! * A level above the acknowledged one, or a new breach more than [`FLAP`] after recovery, demands attention
+//!   again; what people had done stays.
+//! * An alert that was closed by force while its condition holds stays closed, until the condition worsens
+//!   beyond its worst level or begins anew: that is a new alert.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use citywatch_model::{Duration, Name, RuleInfo, Sensor, Time, Transition, TransitionKind};
+
+use super::alert::{Alert, Condition, Handling};
+
+/// A breach this soon after recovery counts as the same spell of a flapping sensor.
+pub(crate) const FLAP: Duration = Duration::from_secs(600);
+
+/// One transition with what people need to know about it.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// What the rule said.
+    pub transition: Transition,
+    /// The rule.
+    pub rule: Arc<RuleInfo>,
+    /// The subject, if it is registered.
+    pub sensor: Option<Arc<Sensor>>,
+}
+
+/// What a transition did to an alert.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Step {
+    pub alert: Alert,
+    /// Kind of the event.
+    pub event: &'static str,
+    /// The condition began or worsened: plans are asked.
+    pub rose: bool,
+}
+
+/// The live alerts by rule and subject.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    live: HashMap<(Name, Name), Alert>,
+}
+
+impl Book {
+    pub fn get(&self, rule: Name, subject: Name) -> Option<&Alert> {
+        self.live.get(&(rule, subject))
+    }
+
+    /// Follows a committed change; answers what stood there before.
+    pub fn put(&mut self, alert: Alert) -> Option<Alert> {
+        let key = (alert.rule, alert.subject);
+        // an older closed alert must not push out the one that has taken its place
+        if self.live.get(&key).is_some_and(|held| held.id > alert.id) {
+            return None;
+        }
+        if alert.is_live() {
+            self.live.insert(key, alert)
+        } else {
+            self.live.remove(&key)
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Alert> {
+        self.live.values()
+    }
+}
+
+/// What `change` does; `None` if nothing. `next_id` is the number of a new alert, `wall` the wall clock.
+pub(crate) fn step(
+    current: Option<&Alert>,
+    change: &Change,
+    next_id: i64,
+    wall: Time,
+) -> Option<Step> {
+    let Transition {
+        kind, level, time, ..
+    } = change.transition;
+    match (kind, current) {
+        (TransitionKind::Clear, None) => None,
+        (TransitionKind::Clear, Some(alert)) => {
+            (alert.condition == Condition::Active).then(|| clear(alert.clone(), change))
+        }
+        (_, None) => Some(raise(change, next_id, wall)),
+        (_, Some(alert)) if !alert.is_open() => {
+            if kind == TransitionKind::Raise || level > alert.worst {
+                Some(raise(change, next_id, wall))
+            } else {
+                Some(relevel(alert.clone(), change))
+            }
+        }
+        (_, Some(alert)) if alert.condition == Condition::Recovered => {
+            Some(reopen(alert.clone(), change, time))
+        }
+        (_, Some(alert)) => Some(relevel(alert.clone(), change)),
+    }
+}
+
+fn raise(change: &Change, id: i64, wall: Time) -> Step {
+    let Change {
+        transition,
+        rule,
+        sensor,
+    } = change;
+    let sensor = sensor.as_deref();
+    let alert = Alert {
+        id,
+        version: 1,
+        rule: transition.rule,
+        subject: transition.subject,
+        hazard: rule.hazard,
+        level: transition.level,
+        worst: transition.level,
+        value: transition.value,
+        condition: Condition::Active,
+        handling: Handling::New,
+        needs_attention: true,
+        raised_at: transition.time,
+        active_since: transition.time,
+        recorded_at: wall,
+        changed_at: transition.time,
+        cleared_at: None,
+        closed_at: None,
+        spells: 1,
+        acknowledged_level: None,
+        acknowledged_by: None,
+        verdict: None,
+        assignee: None,
+        note: String::new(),
+        warning: None,
+        warned: None,
+        title: rule.name.clone(),
+        subject_name: sensor.map(|sensor| sensor.name.clone()).unwrap_or_default(),
+        place: sensor.and_then(|sensor| sensor.place),
+        zone: sensor.and_then(|sensor| sensor.zone),
+        measurement: rule.measurement,
+        unit: rule.unit,
+        advice: rule.advice.clone(),
+        source: rule.source.clone(),
+        plan: rule.plan,
+    };
+    Step {
+        alert,
+        event: "alert.raised",
+        rose: true,
+    }
+}
+
+fn clear(mut alert: Alert, change: &Change) -> Step {
+    alert.version += 1;
+    alert.condition = Condition::Recovered;
+    alert.value = change.transition.value;
+    alert.changed_at = change.transition.time;
+    alert.cleared_at = Some(change.transition.time);
+    Step {
+        alert,
+        event: "alert.recovered",
+        rose: false,
+    }
+}
+
+fn reopen(mut alert: Alert, change: &Change, time: Time) -> Step {
+    let calm = alert.cleared_at.map_or(FLAP, |cleared| time.since(cleared));
+    alert.needs_attention |= calm >= FLAP;
+    alert.condition = Condition::Active;
+    alert.cleared_at = None;
+    alert.active_since = time;
+    alert.spells = alert.spells.saturating_add(1);
+    Step {
+        event: "alert.reopened",
+        rose: true,
+        ..relevel(alert, change)
+    }
+}
+
+fn relevel(mut alert: Alert, change: &Change) -> Step {
+    let Change {
+        transition,
+        rule,
+        sensor,
+    } = change;
+    let rose = transition.level > alert.level;
+    alert.version += 1;
+    alert.level = transition.level;
+    alert.worst = alert.worst.max(transition.level);
+    alert.value = transition.value;
+    alert.changed_at = transition.time;
+    alert.needs_attention |= alert.is_open()
+        && alert
+            .acknowledged_level
+            .is_some_and(|seen| transition.level > seen);
+    // rules and the registry may have changed since the alert was raised
+    alert.title.clone_from(&rule.name);
+    alert.advice.clone_from(&rule.advice);
+    alert.plan = rule.plan;
+    alert.measurement = rule.measurement;
+    alert.unit = rule.unit;
+    if let Some(sensor) = sensor {
+        alert.subject_name.clone_from(&sensor.name);
+        alert.place = sensor.place;
+        alert.zone = sensor.zone;
+    }
+    Step {
+        alert,
+        event: "alert.changed",
+        rose,
+    }
+}

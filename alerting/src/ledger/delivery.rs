@@ -1,0 +1,373 @@
+//! Deliveries: one warning to one recipient by one channel. The state only grows, whatever order reports and
+//! receipts come in: queued, sending, dead, cancelled, accepted, delivered. Good news beats bad: a delivery that
+//! was given up and turns out to have arrived is delivered.
+
+use std::time::Duration;
+
+use citywatch_model::{Text, Time};
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::answer::AnswerWord;
+use super::session::{Concerns, Session};
+use super::{Actor, Ledger};
+use crate::LedgerError;
+use crate::channel::Recipient;
+
+/// How far a delivery is. Accepted and delivered are what the channel's file says they are.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryState {
+    /// Waiting for its first attempt.
+    Queued = 0,
+    /// At least one attempt has started.
+    Sending = 1,
+    /// Given up; a person must look.
+    Dead = 2,
+    /// No longer to be sent: withdrawn, or a newer message says more.
+    Cancelled = 3,
+    /// The next hop has it.
+    Accepted = 4,
+    /// The recipient's endpoint has it.
+    Delivered = 5,
+}
+
+impl DeliveryState {
+    /// All states, in order.
+    pub const ALL: [DeliveryState; 6] = [
+        DeliveryState::Queued,
+        DeliveryState::Sending,
+        DeliveryState::Dead,
+        DeliveryState::Cancelled,
+        DeliveryState::Accepted,
+        DeliveryState::Delivered,
+    ];
+
+    /// The word in the API.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            DeliveryState::Queued => "queued",
+            DeliveryState::Sending => "sending",
+            DeliveryState::Cancelled => "cancelled",
+            DeliveryState::Dead => "dead",
+            DeliveryState::Accepted => "accepted",
+            DeliveryState::Delivered => "delivered",
+        }
+    }
+
+    pub(super) fn from_rank(rank: i64) -> DeliveryState {
+        // ranks are written by this program only; one beyond the last would be a state that it never had
+        usize::try_from(rank)
+            .ok()
+            .and_then(|rank| Self::ALL.get(rank).copied())
+            .unwrap_or(DeliveryState::Queued)
+    }
+}
+
+/// One warning to one recipient by one channel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Delivery {
+    /// Number.
+    pub id: i64,
+    /// The warning.
+    pub warning: i64,
+    /// Its alert.
+    pub alert: i64,
+    /// The same for every attempt, and for a retry by hand: recipients tell repetitions by it.
+    pub message_id: String,
+    /// To whom.
+    pub recipient: Recipient,
+    /// Kind of the channel.
+    pub channel: String,
+    /// Where to, without what may be secret in an address (user, password, query).
+    pub address: String,
+    /// How far it is.
+    pub state: DeliveryState,
+    /// Attempts so far.
+    pub attempts: i64,
+    /// What the newest attempt came to.
+    pub detail: String,
+    /// When it was queued.
+    pub created_at: Time,
+    /// When the next hop took it.
+    pub accepted_at: Option<Time>,
+    /// When the recipient's endpoint had it.
+    pub delivered_at: Option<Time>,
+    /// When it was cancelled or given up.
+    pub ended_at: Option<Time>,
+    /// What the recipient has answered.
+    pub answer: Option<AnswerWord>,
+    /// When.
+    pub answered_at: Option<Time>,
+    /// Who.
+    pub answered_by: Option<String>,
+    /// In which words.
+    pub answer_note: Option<String>,
+    /// The dead delivery that this one tries again.
+    pub retry_of: Option<i64>,
+}
+
+/// One try.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Attempt {
+    /// From 1.
+    pub number: i64,
+    /// When it started, on the wall clock.
+    pub at: Time,
+    /// `delivered`, `accepted`, `retry` or `refused`.
+    pub outcome: String,
+    /// HTTP status, where there is one.
+    pub status: Option<i64>,
+    /// What the channel said.
+    pub detail: String,
+    /// How long it took, in microseconds.
+    pub latency_us: i64,
+}
+
+/// What an attempt, or the decision to make no more, came to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Outcome {
+    Delivered,
+    Accepted,
+    /// To be tried again.
+    Retry,
+    /// Refused for good.
+    Refused,
+    /// Given up without a further attempt.
+    GaveUp,
+    /// A newer message says more.
+    Superseded,
+}
+
+/// What the outbox reports of a delivery.
+#[derive(Debug, Clone)]
+pub(crate) struct Report {
+    pub delivery: i64,
+    pub number: u32,
+    pub at: Time,
+    pub took: Duration,
+    pub status: Option<u16>,
+    pub detail: String,
+    pub outcome: Outcome,
+}
+
+impl Outcome {
+    const fn state(&self) -> DeliveryState {
+        match self {
+            Outcome::Delivered => DeliveryState::Delivered,
+            Outcome::Accepted => DeliveryState::Accepted,
+            Outcome::Retry => DeliveryState::Sending,
+            Outcome::Refused | Outcome::GaveUp => DeliveryState::Dead,
+            Outcome::Superseded => DeliveryState::Cancelled,
+        }
+    }
+
+    /// The word in the log of attempts; `None` if there was no attempt.
+    pub const fn attempt(&self) -> Option<&'static str> {
+        match self {
+            Outcome::Delivered => Some("delivered"),
+            Outcome::Accepted => Some("accepted"),
+            Outcome::Retry => Some("retry"),
+            Outcome::Refused => Some("refused"),
+            Outcome::GaveUp | Outcome::Superseded => None,
+        }
+    }
+
+    /// Whether the outbox is done with the delivery.
+    pub fn is_final(&self) -> bool {
+        *self != Outcome::Retry
+    }
+}
+
+/// At start every queued delivery may have been tried by the process before: whoever may have been reached must
+/// hear of a withdrawal.
+pub(super) async fn presume_attempted(
+    connection: &mut SqliteConnection,
+) -> Result<(), LedgerError> {
+    sqlx::query("UPDATE deliveries SET state = 1 WHERE state = 0")
+        .execute(connection)
+        .await
+        .map_err(LedgerError::storage("take the queue up"))?;
+    Ok(())
+}
+
+impl Delivery {
+    pub(super) fn from_row(row: &SqliteRow) -> Result<Delivery, LedgerError> {
+        read(row).map_err(LedgerError::storage("read a delivery"))
+    }
+
+    pub(super) async fn load(
+        connection: &mut SqliteConnection,
+        id: i64,
+    ) -> Result<Delivery, LedgerError> {
+        let row = sqlx::query("SELECT * FROM deliveries WHERE id = $1")
+            .bind(id)
+            .fetch_optional(connection)
+            .await
+            .map_err(LedgerError::storage("read a delivery"))?;
+        row.as_ref()
+            .map(Delivery::from_row)
+            .transpose()?
+            .ok_or_else(|| LedgerError::missing("delivery", id))
+    }
+}
+
+fn read(row: &SqliteRow) -> Result<Delivery, sqlx::Error> {
+    let time = |column: &str| {
+        row.try_get::<Option<i64>, _>(column)
+            .map(|at| at.map(Time::from_millis))
+    };
+    Ok(Delivery {
+        id: row.try_get("id")?,
+        warning: row.try_get("warning")?,
+        alert: row.try_get("alert")?,
+        message_id: row.try_get("message_id")?,
+        recipient: recipient(row)?,
+        channel: row.try_get("channel")?,
+        address: shown_address(&row.try_get::<String, _>("address")?),
+        state: DeliveryState::from_rank(row.try_get("state")?),
+        attempts: row.try_get("attempts")?,
+        detail: row.try_get("detail")?,
+        created_at: Time::from_millis(row.try_get("created_at")?),
+        accepted_at: time("accepted_at")?,
+        delivered_at: time("delivered_at")?,
+        ended_at: time("ended_at")?,
+        answer: row
+            .try_get::<Option<i64>, _>("answer")?
+            .and_then(AnswerWord::from_rank),
+        answered_at: time("answered_at")?,
+        answered_by: row.try_get("answered_by")?,
+        answer_note: row.try_get("answer_note")?,
+        retry_of: row.try_get("retry_of")?,
+    })
+}
+
+pub(super) fn recipient(row: &SqliteRow) -> Result<Recipient, sqlx::Error> {
+    let name: String = row.try_get("department_name")?;
+    Ok(Recipient {
+        department: row.try_get("department")?,
+        department_name: serde_json::from_str(&name).unwrap_or_else(|_| Text::same(&name)),
+        contact: row.try_get("contact")?,
+    })
+}
+
+/// The address without user, password and query, where gateways put their keys.
+fn shown_address(address: &str) -> String {
+    let Ok(mut url) = url::Url::parse(address) else {
+        return address.to_owned();
+    };
+    let bare = url.set_username("").and(url.set_password(None));
+    url.set_query(None);
+    if bare.is_ok() {
+        url.to_string()
+    } else {
+        address.to_owned()
+    }
+}
+
+impl Session {
+    /// Writes what the outbox reports of one delivery.
+    async fn record(&mut self, report: &Report) -> Result<(), LedgerError> {
+        let state = report.outcome.state();
+        let row = sqlx::query(
+            "UPDATE deliveries SET \
+             state = CASE WHEN state < $2 THEN $2 ELSE state END, \
+             attempts = CASE WHEN attempts < $3 THEN $3 ELSE attempts END, detail = $4, \
+             accepted_at = CASE WHEN $2 >= 4 THEN COALESCE(accepted_at, $5) ELSE accepted_at END, \
+             delivered_at = CASE WHEN $2 = 5 THEN COALESCE(delivered_at, $5) ELSE delivered_at END, \
+             ended_at = CASE WHEN $2 IN (2, 3) THEN COALESCE(ended_at, $5) ELSE ended_at END \
+             WHERE id = $1 RETURNING *",
+        )
+        .bind(report.delivery)
+        .bind(state as i16)
+        .bind(i64::from(report.number))
+        .bind(report.detail.as_str())
+        .bind(self.now.millis())
+        .fetch_optional(self.connection())
+        .await
+        .map_err(LedgerError::storage("write what became of a delivery"))?;
+        let Some(row) = row else {
+            tracing::error!(
+                delivery = report.delivery,
+                "a report of a delivery that the ledger does not know"
+            );
+            return Ok(());
+        };
+        let delivery = Delivery::from_row(&row)?;
+        if let Some(outcome) = report.outcome.attempt() {
+            self.save_attempt(report, outcome).await?;
+        }
+        self.event(&format!("delivery.{}", delivery.state.word()), &delivery)
+            .await?;
+        if delivery.state == state && report.outcome.is_final() {
+            self.shared
+                .metrics
+                .delivery_reached(&delivery.channel, state.word());
+        }
+        if delivery.state == DeliveryState::Dead {
+            tracing::error!(
+                delivery = delivery.id,
+                warning = delivery.warning,
+                channel = delivery.channel,
+                address = delivery.address,
+                department = delivery.recipient.department,
+                reason = report.detail,
+                "a delivery was given up"
+            );
+            let concerns = Concerns {
+                alert: Some(delivery.alert),
+                warning: Some(delivery.warning),
+                delivery: Some(delivery.id),
+            };
+            self.act(&Actor::service(), "give up", concerns, &report.detail)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn save_attempt(&mut self, report: &Report, outcome: &str) -> Result<(), LedgerError> {
+        let id = self.ids.attempt;
+        self.ids.attempt += 1;
+        sqlx::query(
+            "INSERT INTO attempts (id, delivery, number, at, outcome, status, detail, latency_us) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(id)
+        .bind(report.delivery)
+        .bind(i64::from(report.number))
+        .bind(report.at.millis())
+        .bind(outcome)
+        .bind(report.status.map(i64::from))
+        .bind(report.detail.as_str())
+        .bind(i64::try_from(report.took.as_micros()).unwrap_or(i64::MAX))
+        .execute(self.connection())
+        .await
+        .map_err(LedgerError::storage("write an attempt"))?;
+        Ok(())
+    }
+}
+
+impl Ledger {
+    /// Writes what the outbox reports, all in one transaction.
+    pub(crate) async fn record(&self, reports: &[Report]) -> Result<(), LedgerError> {
+        let mut session = self.begin().await?;
+        for report in reports {
+            session.record(report).await?;
+        }
+        session.commit().await
+    }
+}

@@ -1,0 +1,76 @@
+//! The event log: what changed, numbered without end, so that a follower who was away goes on where it stopped.
+//! Events are pruned by age; the ledger's rows are the truth, events only point at changes.
+
+use citywatch_model::Time;
+use serde::Serialize;
+use sqlx::Row;
+
+use super::{Ledger, wall};
+use crate::LedgerError;
+
+/// Something changed.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Event {
+    /// Ascending; what a follower remembers.
+    pub id: i64,
+    /// When it was written, on the wall clock.
+    pub time: Time,
+    /// Such as `alert.raised`, `warning.issued` or `delivery.accepted`.
+    pub kind: String,
+    /// The alert, warning or delivery as it was then.
+    pub data: serde_json::Value,
+}
+
+impl Ledger {
+    /// Up to `limit` events after number `after`, oldest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn events_after(&self, after: i64, limit: u32) -> Result<Vec<Event>, LedgerError> {
+        let read = || LedgerError::storage("read events");
+        let mut connection = self.reader().await?;
+        let rows =
+            sqlx::query("SELECT id, at, kind, body FROM events WHERE id > $1 ORDER BY id LIMIT $2")
+                .bind(after)
+                .bind(i64::from(limit))
+                .fetch_all(&mut *connection)
+                .await
+                .map_err(read())?;
+        rows.iter()
+            .map(|row| {
+                let body: String = row.try_get("body").map_err(read())?;
+                Ok(Event {
+                    id: row.try_get("id").map_err(read())?,
+                    time: Time::from_millis(row.try_get("at").map_err(read())?),
+                    kind: row.try_get("kind").map_err(read())?,
+                    data: serde_json::from_str(&body).map_err(LedgerError::corrupt("event"))?,
+                })
+            })
+            .collect()
+    }
+
+    /// Forgets events and answers to idempotency keys beyond their age, all but the newest event, whose number
+    /// must not be given again. Answers how many events went. For the program's timer; once an hour is enough.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn prune(&self) -> Result<u64, LedgerError> {
+        let before = (wall() - self.shared.settings.keep_events).millis();
+        let failed = || LedgerError::storage("prune events");
+        let mut session = self.begin().await?;
+        let newest = session.ids.event - 1;
+        let pruned = sqlx::query("DELETE FROM events WHERE at < $1 AND id < $2")
+            .bind(before)
+            .bind(newest)
+            .execute(session.connection())
+            .await
+            .map_err(failed())?;
+        sqlx::query("DELETE FROM answers WHERE at < $1")
+            .bind(before)
+            .execute(session.connection())
+            .await
+            .map_err(failed())?;
+        session.commit().await?;
+        Ok(pruned.rows_affected())
+    }
+}

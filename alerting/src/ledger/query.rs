@@ -1,0 +1,354 @@
+//! Reading the ledger: lists, details and the audit. Never waits for the writer and never writes.
+
+use citywatch_model::{Level, Time, name};
+use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+
+use super::Ledger;
+use super::alert::Alert;
+use super::delivery::{Attempt, Delivery, DeliveryState};
+use super::filter::{AlertFilter, DeliveryFilter, Page, WarningFilter, limit};
+use super::warnings::WarningEntry;
+use crate::LedgerError;
+
+/// One step of an alert's condition.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct History {
+    /// On the service's clock.
+    pub at: Time,
+    /// `raise`, `change` or `clear`.
+    pub kind: String,
+    /// The level then.
+    pub level: Level,
+    /// The value then.
+    pub value: Option<f64>,
+    /// When it was written, on the wall clock.
+    pub recorded_at: Time,
+}
+
+/// Who did what.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Act {
+    /// Ascending.
+    pub id: i64,
+    /// On the service's clock.
+    pub at: Time,
+    /// Who.
+    pub actor: String,
+    /// In which role.
+    pub role: String,
+    /// From where.
+    pub from: String,
+    /// What.
+    pub act: String,
+    /// The alert, if it concerns one.
+    pub alert: Option<i64>,
+    /// The warning, if it concerns one.
+    pub warning: Option<i64>,
+    /// The delivery, if it concerns one.
+    pub delivery: Option<i64>,
+    /// With which arguments.
+    pub detail: serde_json::Value,
+}
+
+/// An alert with all that belongs to it, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct AlertDetail {
+    /// The alert.
+    pub alert: Alert,
+    /// History of its condition.
+    pub transitions: Vec<History>,
+    /// What was done.
+    pub acts: Vec<Act>,
+    /// Its warnings.
+    pub warnings: Vec<WarningEntry>,
+    /// Their deliveries.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// A warning with its message and deliveries.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct WarningDetail {
+    /// The warning.
+    #[serde(flatten)]
+    pub entry: WarningEntry,
+    /// The CAP message as it was issued.
+    pub cap: String,
+    /// Oldest first.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// A delivery with its attempts.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct DeliveryDetail {
+    /// The delivery.
+    #[serde(flatten)]
+    pub delivery: Delivery,
+    /// Oldest first.
+    pub log: Vec<Attempt>,
+}
+
+impl Ledger {
+    /// Alerts, those that became active last first.
+    ///
+    /// # Errors
+    /// If the cursor is not one, or the database fails.
+    pub async fn alerts(&self, filter: &AlertFilter) -> Result<Page<Alert>, LedgerError> {
+        let zones = filter
+            .zone
+            .as_deref()
+            .map(|zone| self.zones_within(zone))
+            .unwrap_or_default();
+        let zones: Vec<&str> = zones.iter().map(String::as_str).collect();
+        let rows = self.rows(filter.query(&zones)?).await?;
+        let alerts = rows
+            .iter()
+            .map(Alert::from_row)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::cut(alerts, limit(filter.limit), |last| {
+            format!("{}.{}", last.active_since.millis(), last.id)
+        }))
+    }
+
+    fn zones_within(&self, zone: &str) -> Vec<String> {
+        let zones = self.zones();
+        // only known zones are interned: the text comes from outside
+        if zones.0.keys().any(|known| known == zone) {
+            zones
+                .within(name(zone))
+                .into_iter()
+                .map(|zone| zone.to_string())
+                .collect()
+        } else {
+            vec![zone.to_owned()]
+        }
+    }
+
+    /// An alert with its history, acts, warnings and deliveries.
+    ///
+    /// # Errors
+    /// If there is no such alert, or the database fails.
+    pub async fn alert(&self, id: i64) -> Result<AlertDetail, LedgerError> {
+        let now = self.now();
+        let mut connection = self.reader().await?;
+        let alert = Alert::load(&mut connection, id).await?;
+        let transitions = by(
+            &mut connection,
+            "SELECT * FROM transitions WHERE alert = $1 ORDER BY id",
+            id,
+        )
+        .await?;
+        let acts = by(
+            &mut connection,
+            "SELECT * FROM acts WHERE alert = $1 ORDER BY id",
+            id,
+        )
+        .await?;
+        let warnings = by(
+            &mut connection,
+            "SELECT * FROM warnings WHERE alert = $1 ORDER BY id",
+            id,
+        )
+        .await?;
+        let deliveries = by(
+            &mut connection,
+            "SELECT * FROM deliveries WHERE alert = $1 ORDER BY id",
+            id,
+        )
+        .await?;
+        Ok(AlertDetail {
+            alert,
+            transitions: transitions.iter().map(history).collect::<Result<_, _>>()?,
+            acts: acts.iter().map(act).collect::<Result<_, _>>()?,
+            warnings: warnings
+                .iter()
+                .map(|row| WarningEntry::from_row(row, now))
+                .collect::<Result<_, _>>()?,
+            deliveries: self.present(&deliveries)?,
+        })
+    }
+
+    /// Warnings, newest first.
+    ///
+    /// # Errors
+    /// If the cursor is not one, or the database fails.
+    pub async fn warnings(
+        &self,
+        filter: &WarningFilter,
+    ) -> Result<Page<WarningEntry>, LedgerError> {
+        let now = self.now();
+        let rows = self.rows(filter.query(now)?).await?;
+        let entries = rows
+            .iter()
+            .map(|row| WarningEntry::from_row(row, now))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::cut(entries, limit(filter.limit), |last| {
+            last.id.to_string()
+        }))
+    }
+
+    /// The warning with this number or CAP identifier.
+    ///
+    /// # Errors
+    /// If there is none, or the database fails.
+    pub async fn warning(&self, id_or_identifier: &str) -> Result<WarningDetail, LedgerError> {
+        let read = || LedgerError::storage("read a warning");
+        let mut connection = self.reader().await?;
+        let row = sqlx::query("SELECT * FROM warnings WHERE id = $1 OR identifier = $2")
+            .bind(id_or_identifier.parse::<i64>().ok())
+            .bind(id_or_identifier)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(read())?
+            .ok_or_else(|| LedgerError::missing("warning", id_or_identifier))?;
+        let entry = WarningEntry::from_row(&row, self.now())?;
+        let deliveries = by(
+            &mut connection,
+            "SELECT * FROM deliveries WHERE warning = $1 ORDER BY id",
+            entry.id,
+        )
+        .await?;
+        Ok(WarningDetail {
+            entry,
+            cap: row.try_get("cap").map_err(read())?,
+            deliveries: self.present(&deliveries)?,
+        })
+    }
+
+    /// Deliveries, newest first.
+    ///
+    /// # Errors
+    /// If the cursor is not one, or the database fails.
+    pub async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Page<Delivery>, LedgerError> {
+        let rows = self.rows(filter.query()?).await?;
+        Ok(Page::cut(
+            self.present(&rows)?,
+            limit(filter.limit),
+            |last| last.id.to_string(),
+        ))
+    }
+
+    /// A delivery with its attempts.
+    ///
+    /// # Errors
+    /// If there is none, or the database fails.
+    pub async fn delivery(&self, id: i64) -> Result<DeliveryDetail, LedgerError> {
+        let mut connection = self.reader().await?;
+        let mut delivery = Delivery::load(&mut connection, id).await?;
+        self.overlay(&mut delivery);
+        let rows = by(
+            &mut connection,
+            "SELECT * FROM attempts WHERE delivery = $1 ORDER BY id",
+            id,
+        )
+        .await?;
+        let log = rows.iter().map(attempt).collect::<Result<_, _>>()?;
+        Ok(DeliveryDetail { delivery, log })
+    }
+
+    /// Who did what, newest first, before the act with number `before`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn audit(&self, asked: u32, before: Option<i64>) -> Result<Vec<Act>, LedgerError> {
+        let mut query = QueryBuilder::new("SELECT * FROM acts WHERE id < ");
+        query.push_bind(before.unwrap_or(i64::MAX));
+        query
+            .push(" ORDER BY id DESC LIMIT ")
+            .push_bind(limit(Some(asked)) as i64);
+        self.rows(query).await?.iter().map(act).collect()
+    }
+
+    async fn rows(&self, mut query: QueryBuilder<Sqlite>) -> Result<Vec<SqliteRow>, LedgerError> {
+        let mut connection = self.reader().await?;
+        query
+            .build()
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(LedgerError::storage("read a list"))
+    }
+
+    fn present(&self, rows: &[SqliteRow]) -> Result<Vec<Delivery>, LedgerError> {
+        let mut deliveries = rows
+            .iter()
+            .map(Delivery::from_row)
+            .collect::<Result<Vec<_>, _>>()?;
+        for delivery in &mut deliveries {
+            self.overlay(delivery);
+        }
+        Ok(deliveries)
+    }
+
+    /// That a first attempt is under way is known before it is written.
+    fn overlay(&self, delivery: &mut Delivery) {
+        if delivery.state == DeliveryState::Queued && self.shared.flight.was_attempted(delivery.id)
+        {
+            delivery.state = DeliveryState::Sending;
+        }
+    }
+}
+
+async fn by(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    id: i64,
+) -> Result<Vec<SqliteRow>, LedgerError> {
+    sqlx::query(sql)
+        .bind(id)
+        .fetch_all(connection)
+        .await
+        .map_err(LedgerError::storage("read what belongs together"))
+}
+
+fn history(row: &SqliteRow) -> Result<History, LedgerError> {
+    let read = || -> Result<History, sqlx::Error> {
+        let rank = row.try_get::<i64, _>("level")?;
+        Ok(History {
+            at: Time::from_millis(row.try_get("at")?),
+            kind: row.try_get("kind")?,
+            level: u8::try_from(rank)
+                .ok()
+                .and_then(Level::from_rank)
+                .unwrap_or(Level::Blue),
+            value: row.try_get("value")?,
+            recorded_at: Time::from_millis(row.try_get("recorded_at")?),
+        })
+    };
+    read().map_err(LedgerError::storage("read a transition"))
+}
+
+fn act(row: &SqliteRow) -> Result<Act, LedgerError> {
+    let body = |row: &SqliteRow| row.try_get::<String, _>("body");
+    let detail = body(row).map_err(LedgerError::storage("read an act"))?;
+    let detail = serde_json::from_str(&detail).map_err(LedgerError::corrupt("act"))?;
+    let read = || -> Result<Act, sqlx::Error> {
+        Ok(Act {
+            id: row.try_get("id")?,
+            at: Time::from_millis(row.try_get("at")?),
+            actor: row.try_get("actor")?,
+            role: row.try_get("role")?,
+            from: row.try_get("origin")?,
+            act: row.try_get("act")?,
+            alert: row.try_get("alert")?,
+            warning: row.try_get("warning")?,
+            delivery: row.try_get("delivery")?,
+            detail,
+        })
+    };
+    read().map_err(LedgerError::storage("read an act"))
+}
+
+fn attempt(row: &SqliteRow) -> Result<Attempt, LedgerError> {
+    let read = || -> Result<Attempt, sqlx::Error> {
+        Ok(Attempt {
+            number: row.try_get("number")?,
+            at: Time::from_millis(row.try_get("at")?),
+            outcome: row.try_get("outcome")?,
+            status: row.try_get("status")?,
+            detail: row.try_get("detail")?,
+            latency_us: row.try_get("latency_us")?,
+        })
+    };
+    read().map_err(LedgerError::storage("read an attempt"))
+}

@@ -1,0 +1,63 @@
+//! How patient the outbox is. Pure.
+
+use std::time::Duration;
+
+/// Limits of the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxConfig {
+    /// The first retry comes within this time.
+    pub retry_base: Duration,
+    /// No retry waits longer, unless the other side asks for it.
+    pub retry_cap: Duration,
+    /// After so many attempts a delivery is dead.
+    pub max_attempts: u32,
+    /// An attempt that takes longer has failed.
+    pub attempt_timeout: Duration,
+    /// Attempts at a time per channel.
+    pub per_channel: usize,
+    /// Attempts at a time per host.
+    pub per_host: usize,
+}
+
+impl Default for OutboxConfig {
+    fn default() -> OutboxConfig {
+        OutboxConfig {
+            retry_base: Duration::from_secs(1),
+            retry_cap: Duration::from_secs(600),
+            max_attempts: 12,
+            attempt_timeout: Duration::from_secs(30),
+            per_channel: 256,
+            per_host: 8,
+        }
+    }
+}
+
+impl OutboxConfig {
+    /// The wait after attempt number `attempt`: exponential, with full jitter so that recipients that came back
+    /// together are not asked together. `share` is a random number from 0 to 1.
+    pub(super) fn wait(&self, attempt: u32, share: f64) -> Duration {
+        let doubled = 1_u32
+            .checked_shl(attempt.saturating_sub(1))
+            .unwrap_or(u32::MAX);
+        self.retry_base
+            .saturating_mul(doubled)
+            .min(self.retry_cap)
+            .mul_f64(share.clamp(0.0, 1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_cap() {
+        let config = OutboxConfig::default();
+        let longest = |attempt| config.wait(attempt, 1.0).as_secs();
+        assert_eq!(
+            [1, 2, 3, 10, 11, 12, 40, u32::MAX].map(longest),
+            [1, 2, 4, 512, 600, 600, 600, 600]
+        );
+        assert_eq!(config.wait(5, 0.0), Duration::ZERO);
+    }
+}

@@ -1,0 +1,491 @@
+//! Warnings: one click, what follows, what plans do by themselves.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/ledger.rs"]
+#[allow(dead_code, reason = "every test file uses its own part")]
+mod support;
+
+use citywatch_alerting::Ledger;
+use citywatch_alerting::ledger::{
+    Answer, AnswerWord, Call, Delivery, DeliveryFilter, DeliveryState, IssueWarning, WarningEntry,
+    WarningState,
+};
+use citywatch_alerting::warning::{Status, WarningKind};
+use citywatch_model::Level::{Blue, Orange, Red, Yellow};
+use citywatch_model::{Duration, Text};
+use support::*;
+
+const PLANS: &str = "
+departments:
+  - id: water
+    name: { zh: 水务局, en: Water }
+    zones: [east]
+    channels: [{ kind: cap_mqtt }]
+    contacts:
+      - { name: 王伟, phone: '1380', channels: [{ kind: webhook, url: 'http://127.0.0.1:1/wang' }] }
+  - id: traffic
+    name: 交警
+    channels: [{ kind: webhook, url: 'http://127.0.0.1:1/traffic?key=secret' }]
+  - id: west
+    zones: [west]
+    channels: [{ kind: webhook, url: 'http://127.0.0.1:1/west' }]
+plans:
+  - id: default
+    expires: 6h
+    levels:
+      yellow: { tell: [water, west] }
+      orange: { tell: [traffic] }
+";
+
+fn automatic(lift: &str) -> String {
+    PLANS.replace(
+        "orange: { tell: [traffic] }",
+        &format!("orange: {{ tell: [traffic], automatic: true }}\n    {lift}"),
+    )
+}
+
+fn noted(note: &str) -> IssueWarning {
+    IssueWarning {
+        note: Some(note.to_owned()),
+        ..IssueWarning::default()
+    }
+}
+
+/// `department/contact channel state`, sorted.
+async fn deliveries(ledger: &Ledger, warning: i64) -> Vec<String> {
+    let filter = DeliveryFilter {
+        warning: Some(warning),
+        ..DeliveryFilter::default()
+    };
+    let shown = |delivery: &Delivery| {
+        let Delivery {
+            recipient,
+            channel,
+            state,
+            ..
+        } = delivery;
+        format!(
+            "{}/{} {channel} {}",
+            recipient.department,
+            recipient.contact,
+            state.word()
+        )
+    };
+    let mut rows: Vec<String> = ledger
+        .deliveries(&filter)
+        .await
+        .unwrap()
+        .items
+        .iter()
+        .map(shown)
+        .collect();
+    rows.sort();
+    rows
+}
+
+async fn state(ledger: &Ledger, warning: i64) -> WarningState {
+    ledger
+        .warning(&warning.to_string())
+        .await
+        .unwrap()
+        .entry
+        .state
+}
+
+#[tokio::test]
+async fn one_click_makes_message_and_deliveries() {
+    let place = Place::new();
+    let ledger = place.open(PLANS).await;
+    let alert = apply(&ledger, vec![raise(1, "u-1", Orange)]).await.alerts[0].id;
+    let entry = ledger
+        .issue_warning(alert, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    let warning = &entry.warning;
+    insta::assert_snapshot!([&warning.headline, &warning.description, &warning.instruction, &warning.area.name]
+        .map(|text| format!("{}\n{}", text.zh, text.en)).join("\n"), @"
+    【下穿通道积水橙色预警】人民街道人民路下穿通道 22.5 cm（严重）
+    Orange warning: Underpass water depth, 人民路下穿通道, Renmin Street 22.5 cm (severe)
+    人民街道人民路下穿通道自2026年11月22日08:00起下穿通道积水，达到橙色预警级别（严重）。最新值 22.5 cm。
+    Underpass water depth at 人民路下穿通道, Renmin Street since 2026-11-22 08:00, orange level (severe). Latest value 22.5 cm.
+    封闭通道，启动排水泵
+    Close the underpass, start the pumps
+    人民街道人民路下穿通道
+    人民路下穿通道, Renmin Street
+    ");
+    assert_eq!(
+        warning.expires,
+        warning.sent + Duration::from_secs(6 * 3_600)
+    );
+    assert_eq!(
+        deliveries(&ledger, entry.id).await,
+        [
+            "traffic/ webhook queued",
+            "water/ cap_mqtt queued",
+            "water/王伟 webhook queued"
+        ]
+    );
+    let detail = ledger.warning(&warning.identifier).await.unwrap();
+    assert!(detail.cap.contains(&warning.identifier));
+    assert!(
+        detail
+            .deliveries
+            .iter()
+            .all(|delivery| !delivery.address.contains("secret"))
+    );
+    let alert = ledger.alert(alert).await.unwrap();
+    assert_eq!(
+        (alert.alert.warning, alert.alert.warned),
+        (Some(entry.id), Some(Orange))
+    );
+    let again = ledger
+        .issue_warning(alert.alert.id, &IssueWarning::default(), &call())
+        .await
+        .unwrap_err();
+    insta::assert_snapshot!(again, @"alert 1 has warning 1 in force: update, correct, lift or withdraw that one");
+}
+
+#[tokio::test]
+async fn a_click_that_reaches_nobody_is_refused() {
+    let place = Place::new();
+    let ledger = place.open(PLANS).await;
+    let alert = apply(&ledger, vec![raise(1, "u-1", Blue)]).await.alerts[0].id;
+    let mut errors = Vec::new();
+    let wishes = [
+        IssueWarning::default(),
+        IssueWarning {
+            level: Some(Red),
+            channels: Some(vec!["pigeon".to_owned()]),
+            ..IssueWarning::default()
+        },
+        IssueWarning {
+            departments: Some(vec!["fire".to_owned()]),
+            ..IssueWarning::default()
+        },
+        IssueWarning {
+            headline: Some(Text::same("<b>water</b>")),
+            level: Some(Red),
+            ..IssueWarning::default()
+        },
+    ];
+    for wish in wishes {
+        errors.push(
+            ledger
+                .issue_warning(alert, &wish, &call())
+                .await
+                .unwrap_err()
+                .to_string(),
+        );
+    }
+    ledger.set_directory(std::sync::Arc::default());
+    errors.push(
+        ledger
+            .issue_warning(alert, &IssueWarning::default(), &call())
+            .await
+            .unwrap_err()
+            .to_string(),
+    );
+    insta::assert_snapshot!(errors.join("\n"));
+    assert!(
+        ledger
+            .warnings(&Default::default())
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
+    assert_eq!(ledger.alert(alert).await.unwrap().acts, []);
+}
+
+#[tokio::test]
+async fn a_click_may_choose_other_words_people_and_status() {
+    let place = Place::new();
+    let ledger = place.open(PLANS).await;
+    let alert = apply(&ledger, vec![raise(1, "u-1", Blue)]).await.alerts[0].id;
+    let wish = IssueWarning {
+        instruction: Some(Text::same("stay away")),
+        level: Some(Red),
+        departments: Some(vec!["west".to_owned(), "water".to_owned()]),
+        channels: Some(vec!["webhook".to_owned()]),
+        status: Status::Exercise,
+        exercise: Some("2026-03".to_owned()),
+        expires: Some(Duration::from_secs(60)),
+        ..IssueWarning::default()
+    };
+    let keyed = Call {
+        key: Some("k".to_owned()),
+        ..call()
+    };
+    let entry = ledger.issue_warning(alert, &wish, &keyed).await.unwrap();
+    assert_eq!(
+        ledger.issue_warning(alert, &wish, &keyed).await.unwrap(),
+        entry,
+        "one key, one warning"
+    );
+    assert!(
+        entry.warning.headline.zh.starts_with("（演练）")
+            && entry.warning.headline.en.starts_with("EXERCISE: ")
+    );
+    assert_eq!(
+        (entry.warning.level, entry.warning.instruction.en.as_str()),
+        (Red, "stay away")
+    );
+    assert_eq!(
+        deliveries(&ledger, entry.id).await,
+        ["water/王伟 webhook queued", "west/ webhook queued"]
+    );
+    // a drill stands beside the real warning
+    assert_eq!(ledger.alert(alert).await.unwrap().alert.warning, None);
+    place.pass(61);
+    assert_eq!(state(&ledger, entry.id).await, WarningState::Expired);
+    assert!(
+        ledger
+            .update_warning(entry.id, &wish, &call())
+            .await
+            .unwrap_err()
+            .is_conflict()
+    );
+}
+
+#[tokio::test]
+async fn what_follows_refers_to_all_that_came_before() {
+    let place = Place::new();
+    let ledger = place.open(PLANS).await;
+    let alert = apply(&ledger, vec![raise(1, "u-1", Yellow)]).await.alerts[0].id;
+    let first = ledger
+        .issue_warning(alert, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    apply(&ledger, vec![relevel(2, "u-1", Orange)]).await;
+    place.pass(10);
+    let second = ledger
+        .update_warning(first.id, &noted("rising"), &call())
+        .await
+        .unwrap();
+    place.pass(10);
+    let refused = ledger
+        .correct_warning(second.id, &IssueWarning::default(), &call())
+        .await
+        .unwrap_err();
+    insta::assert_snapshot!(refused, @"a corrected warning needs `note`: say what was wrong");
+    let wish = IssueWarning {
+        description: Some(Text::same("Renmin Road, not Renmin Lane")),
+        ..noted("wrong street")
+    };
+    let third = ledger
+        .correct_warning(second.id, &wish, &call())
+        .await
+        .unwrap();
+    assert_eq!(
+        third.warning.headline, second.warning.headline,
+        "what was not corrected stays"
+    );
+    place.pass(10);
+    apply(&ledger, vec![clear(9, "u-1", Orange)]).await;
+    let fourth = ledger
+        .lift_warning(third.id, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    let identifiers = |entry: &WarningEntry| {
+        entry
+            .warning
+            .references
+            .iter()
+            .map(|reference| reference.identifier.clone())
+            .collect::<Vec<_>>()
+    };
+    let all = [&first, &second, &third].map(|entry| entry.warning.identifier.clone());
+    assert_eq!(identifiers(&first), Vec::<String>::new());
+    assert_eq!(identifiers(&second), all[..1]);
+    assert_eq!(identifiers(&fourth), all);
+    assert_eq!(fourth.warning.kind, WarningKind::Lifted);
+    let told = [
+        "traffic/ webhook queued",
+        "water/ cap_mqtt queued",
+        "water/王伟 webhook queued",
+    ];
+    assert_eq!(deliveries(&ledger, first.id).await, told[1..]);
+    for entry in [&second, &third, &fourth] {
+        assert_eq!(deliveries(&ledger, entry.id).await, told);
+    }
+    for entry in [&first, &second, &third] {
+        assert_eq!(state(&ledger, entry.id).await, WarningState::Lifted);
+    }
+    assert_eq!(state(&ledger, fourth.id).await, WarningState::Final);
+    let late = ledger
+        .withdraw_warning(third.id, &noted("x"), &call())
+        .await
+        .unwrap_err();
+    insta::assert_snapshot!(late, @"warning 3 is lifted already");
+    assert_eq!(ledger.alert(alert).await.unwrap().alert.warning, None);
+}
+
+#[tokio::test]
+async fn a_withdrawal_cancels_what_nobody_can_have_seen() {
+    let place = Place::new();
+    let ledger = place.open(PLANS).await;
+    let alert = apply(&ledger, vec![raise(1, "u-1", Orange)]).await.alerts[0].id;
+    let first = ledger
+        .issue_warning(alert, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    let last = ledger
+        .withdraw_warning(first.id, &noted("test gas"), &call())
+        .await
+        .unwrap();
+    assert_eq!(
+        deliveries(&ledger, last.id).await,
+        Vec::<String>::new(),
+        "nobody was tried"
+    );
+    assert!(
+        deliveries(&ledger, first.id)
+            .await
+            .iter()
+            .all(|row| row.ends_with("cancelled"))
+    );
+    assert_eq!(state(&ledger, first.id).await, WarningState::Withdrawn);
+    // after a crash nobody knows who was tried, so everybody hears of it
+    let second = ledger
+        .issue_warning(alert, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    let ledger = place.open(PLANS).await;
+    let last = ledger
+        .withdraw_warning(second.id, &noted("test gas"), &call())
+        .await
+        .unwrap();
+    assert_eq!(deliveries(&ledger, last.id).await.len(), 3);
+}
+
+#[tokio::test]
+async fn automatic_plans_warn_update_and_lift() {
+    let place = Place::new();
+    let ledger = place.open(&automatic("")).await;
+    let alert = apply(&ledger, vec![raise(1, "u-1", Yellow)]).await.alerts[0].id;
+    let kinds = async || {
+        let warnings = ledger.alert(alert).await.unwrap().warnings;
+        warnings
+            .iter()
+            .map(|entry| format!("{} {}", entry.warning.kind.word(), entry.warning.level))
+            .collect::<Vec<_>>()
+    };
+    assert!(kinds().await.is_empty(), "yellow waits for a click");
+    apply(
+        &ledger,
+        vec![
+            relevel(2, "u-1", Orange),
+            relevel(3, "u-1", Yellow),
+            relevel(4, "u-1", Orange),
+        ],
+    )
+    .await;
+    assert_eq!(
+        kinds().await,
+        ["issued orange"],
+        "the same again says nothing new"
+    );
+    apply(&ledger, vec![relevel(5, "u-1", Red), clear(6, "u-1", Red)]).await;
+    assert_eq!(
+        kinds().await,
+        ["issued orange", "updated red", "lifted red"]
+    );
+    apply(&ledger, vec![raise(7, "u-1", Red)]).await;
+    assert_eq!(kinds().await.len(), 4);
+    let detail = ledger.alert(alert).await.unwrap();
+    assert!(
+        detail
+            .warnings
+            .iter()
+            .all(|entry| entry.automatic && entry.issued_by == "citywatch")
+    );
+    assert_eq!(
+        detail.warnings[3].chain, detail.warnings[3].id,
+        "a new danger begins a new chain"
+    );
+    assert!(
+        detail
+            .deliveries
+            .iter()
+            .all(|delivery| delivery.state == DeliveryState::Queued)
+    );
+}
+
+#[tokio::test]
+async fn who_lifts_is_the_plans_choice() {
+    for (plans, clicked, lifted) in [
+        (PLANS.to_owned(), true, false),
+        (PLANS.replace("expires: 6h", "lift: automatic"), true, true),
+        (automatic(""), false, true),
+        (automatic("lift: manual"), false, false),
+    ] {
+        let place = Place::new();
+        let ledger = place.open(&plans).await;
+        let alert = apply(&ledger, vec![raise(1, "u-1", Orange)]).await.alerts[0].id;
+        if clicked {
+            ledger
+                .issue_warning(alert, &IssueWarning::default(), &call())
+                .await
+                .unwrap();
+        }
+        apply(&ledger, vec![clear(2, "u-1", Orange)]).await;
+        let warnings = ledger.alert(alert).await.unwrap().warnings.len();
+        assert_eq!(warnings, 1 + usize::from(lifted), "{plans}");
+    }
+}
+
+#[tokio::test]
+async fn answers_go_forward_and_are_all_kept() {
+    let place = Place::new();
+    let ledger = place.open(PLANS).await;
+    let alert = apply(&ledger, vec![raise(1, "u-1", Orange)]).await.alerts[0].id;
+    let entry = ledger
+        .issue_warning(alert, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    let delivery = ledger
+        .warning(&entry.id.to_string())
+        .await
+        .unwrap()
+        .deliveries[0]
+        .id;
+    let says = |word| Answer {
+        word,
+        by: "王伟".to_owned(),
+        note: "two cars".to_owned(),
+    };
+    for (word, stands) in [
+        (AnswerWord::OnTheWay, AnswerWord::OnTheWay),
+        (AnswerWord::Received, AnswerWord::OnTheWay),
+        (AnswerWord::Done, AnswerWord::Done),
+    ] {
+        let delivery = ledger.answer(delivery, &says(word), &call()).await.unwrap();
+        assert_eq!(delivery.answer, Some(stands));
+        assert_eq!(
+            delivery.state,
+            DeliveryState::Queued,
+            "an answer is not a receipt"
+        );
+    }
+    let nobody = Answer {
+        by: " ".to_owned(),
+        ..says(AnswerWord::Done)
+    };
+    assert!(
+        ledger
+            .answer(delivery, &nobody, &call())
+            .await
+            .unwrap_err()
+            .is_invalid()
+    );
+    assert!(
+        ledger
+            .answer(99, &says(AnswerWord::Done), &call())
+            .await
+            .unwrap_err()
+            .not_found()
+    );
+    let acts = ledger.alert(alert).await.unwrap().acts;
+    assert_eq!(acts.iter().filter(|act| act.act == "answer").count(), 3);
+}

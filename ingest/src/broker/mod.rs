@@ -1,0 +1,106 @@
+//! The embedded MQTT broker: one of the three doors. A publish is acknowledged only after the intake has
+//! journalled it, whatever its QoS; when the intake cannot, the client is disconnected without an
+//! acknowledgement and sends again. Subscribers are served as by any broker; retained messages are passed on
+//! but not kept.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+mod hooks;
+mod server;
+
+pub use server::EmbeddedBroker;
+
+/// Checks a password; must answer quickly, for it runs on the thread that serves other clients too.
+pub type Verifier = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
+/// Somebody who may connect.
+#[derive(Clone)]
+pub struct User {
+    /// What the client sends as its user name.
+    pub name: String,
+    /// Whether a password is right.
+    pub verify: Verifier,
+}
+
+impl User {
+    /// A user with this password. Only its digest is kept, and digests are compared, so that the time
+    /// which a comparison takes tells nothing.
+    #[must_use]
+    pub fn with_password(name: &str, password: &str) -> User {
+        let expected = Sha256::digest(password.as_bytes());
+        User {
+            name: name.to_owned(),
+            verify: Arc::new(move |given| Sha256::digest(given) == expected),
+        }
+    }
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of the embedded broker, `[broker]` in the configuration.
+#[derive(Debug, Clone)]
+pub struct BrokerConfig {
+    /// Where it listens; port 0 lets the system choose one.
+    pub listen: SocketAddr,
+    /// Largest packet in bytes; a client that sends a larger one is disconnected.
+    pub max_packet: u32,
+    /// Who may connect with a password.
+    pub users: Vec<User>,
+    /// Whether clients without a user name may connect too.
+    pub allow_anonymous: bool,
+    /// Topics under these prefixes carry our own output (CAP) and are never taken as readings.
+    pub own_topics: Vec<String>,
+}
+
+impl BrokerConfig {
+    /// The defaults at an address: 1 MiB packets, no users, nobody without a user name.
+    #[must_use]
+    pub fn new(listen: SocketAddr) -> BrokerConfig {
+        BrokerConfig {
+            listen,
+            max_packet: 1024 * 1024,
+            users: Vec::new(),
+            allow_anonymous: false,
+            own_topics: vec!["citywatch/cap".to_owned()],
+        }
+    }
+}
+
+/// Why the embedded broker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// Another program listens there.
+    #[error(
+        "the embedded broker cannot listen on {listen}: port {} is taken by another program: stop that program, or set another address in `[broker] listen`",
+        .listen.port()
+    )]
+    PortTaken {
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// The system does not let us listen there.
+    #[error(
+        "the embedded broker cannot listen on {listen}: {reason}: set another address in `[broker] listen`"
+    )]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// What the system said.
+        reason: String,
+    },
+    /// Nobody could connect.
+    #[error(
+        "the embedded broker has no users and allows nobody without a user name: add `[[broker.users]]`, or set `[broker] allow_anonymous = true`"
+    )]
+    NobodyAllowed,
+}

@@ -1,0 +1,242 @@
+//! Citywatch JSON, the native payload: `{"sensor":…,"ts":…,"measurement":…,"value":…,"unit":…}`, or
+//! `"values":{…}` for several measurements of one moment, or an array of such objects. Keys that mean
+//! nothing here are ignored; a key that means something but holds the wrong type never is.
+
+use std::borrow::Cow;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use smallvec::{SmallVec, smallvec};
+
+use super::json::{Element, Node, Object};
+use super::{Context, Decoded, DecodedObservation, DecodedValue};
+use crate::rejected::{Reason, Rejection};
+
+mod fields;
+mod message;
+
+use fields::{
+    DEFAULT_MEASUREMENT, Wrong, head, number, only_measurement, time_of_number, values_of,
+};
+use message::{malformed, not_an_object, shown, whole};
+
+/// What JSON allows between its parts.
+const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
+pub(super) fn decode<'a>(payload: &'a [u8], context: &Context<'a>) -> Decoded<'a> {
+    let mut decoded = Decoded::default();
+    if let Err(rejection) = decode_into(&mut decoded, payload, context) {
+        decoded.rejected.push(rejection);
+    }
+    decoded
+}
+
+fn decode_into<'a>(
+    decoded: &mut Decoded<'a>,
+    payload: &'a [u8],
+    context: &Context<'a>,
+) -> Result<(), Rejection> {
+    if payload.len() > context.max_payload {
+        let (bytes, most) = (payload.len(), context.max_payload);
+        let detail = format!(
+            "the payload has {bytes} bytes, more than the {most} allowed: send smaller arrays"
+        );
+        return Err(whole(Reason::TooLarge, detail));
+    }
+    let text = text_of(payload)?;
+    match text.trim_start_matches(BLANKS).as_bytes().first() {
+        None => Err(whole(
+            Reason::Empty,
+            "the payload is empty: send an object or an array of objects".to_owned(),
+        )),
+        Some(b'[') => decode_array(decoded, text, context),
+        Some(b'{') => {
+            if let Some(observation) = plain_reading(text, context) {
+                decoded.observations.push(observation);
+                return Ok(());
+            }
+            let object = serde_json::from_str(text).or_else(|_| Object::read_carefully(text));
+            judge(
+                decoded,
+                None,
+                object.map_err(|error| malformed(text, &error))?,
+                context,
+            );
+            Ok(())
+        }
+        Some(_) => {
+            let node: Node = serde_json::from_str(text).map_err(|error| malformed(text, &error))?;
+            Err(not_an_object("the payload", None, &node))
+        }
+    }
+}
+
+/// The payload as text, without a byte order mark and blanks at its end.
+fn text_of(payload: &[u8]) -> Result<&str, Rejection> {
+    let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
+    let text = std::str::from_utf8(payload).map_err(|error| {
+        let byte = error.valid_up_to();
+        let detail =
+            format!("byte {byte} is not UTF-8: encode the payload as UTF-8, not as GBK or binary");
+        whole(Reason::NotUtf8, detail)
+    })?;
+    Ok(text.trim_end_matches(BLANKS))
+}
+
+/// The payload that nearly all sensors send, without escapes and without `values`: half the time of the
+/// general road.
+#[derive(Deserialize)]
+struct Plain<'a> {
+    sensor: Option<&'a str>,
+    ts: Option<f64>,
+    measurement: Option<&'a str>,
+    value: f64,
+    unit: Option<&'a str>,
+    values: Option<Never>,
+}
+
+/// Ends the quick road.
+struct Never;
+
+impl<'a> Deserialize<'a> for Never {
+    fn deserialize<D: Deserializer<'a>>(_: D) -> Result<Never, D::Error> {
+        Err(D::Error::custom("not a plain reading"))
+    }
+}
+
+/// One reading without anything unusual; what is unusual, or wrong, goes the general road.
+fn plain_reading<'a>(text: &'a str, context: &Context<'a>) -> Option<DecodedObservation<'a>> {
+    let plain: Plain<'a> = serde_json::from_str(text).ok()?;
+    let sensor = plain
+        .sensor
+        .filter(|sensor| !sensor.is_empty())
+        .or(context.sensor)?;
+    let named = plain
+        .measurement
+        .filter(|measurement| !measurement.is_empty())
+        .or(context.measurement);
+    let measurement = named
+        .or_else(|| only_measurement(context.registry, sensor))
+        .unwrap_or(DEFAULT_MEASUREMENT);
+    let unit = Cow::Borrowed(plain.unit.unwrap_or_default());
+    let value = DecodedValue {
+        measurement: Cow::Borrowed(measurement),
+        value: plain.value,
+        unit,
+    };
+    let time = plain.ts.map(|ts| time_of_number(ts, || ts.round() as i64));
+    (plain.values.is_none() && value.value.is_finite()).then(|| DecodedObservation {
+        index: None,
+        sensor: Cow::Borrowed(sensor),
+        time,
+        values: smallvec![value],
+    })
+}
+
+fn decode_array<'a>(
+    decoded: &mut Decoded<'a>,
+    text: &'a str,
+    context: &Context<'a>,
+) -> Result<(), Rejection> {
+    let elements: Vec<Element<'a>> = match serde_json::from_str(text) {
+        Ok(elements) => elements,
+        Err(_) => {
+            let pieces: Vec<&'a RawValue> =
+                serde_json::from_str(text).map_err(|error| malformed(text, &error))?;
+            pieces
+                .into_iter()
+                .map(|piece| Element::read_carefully(piece.get()))
+                .collect()
+        }
+    };
+    if elements.is_empty() {
+        return Err(whole(
+            Reason::Empty,
+            "the array is empty: send at least one object".to_owned(),
+        ));
+    }
+    decoded.observations.reserve(elements.len());
+    for (index, element) in elements.into_iter().enumerate() {
+        match element {
+            Element::Object(object) => judge(decoded, Some(index), object, context),
+            Element::Other(node) => {
+                decoded
+                    .rejected
+                    .push(not_an_object("the element", Some(index), &node))
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes from one object what can be taken and says what cannot.
+fn judge<'a>(
+    decoded: &mut Decoded<'a>,
+    index: Option<usize>,
+    mut object: Object<'a>,
+    context: &Context<'a>,
+) {
+    let mut rejected = Rejected {
+        index,
+        list: &mut decoded.rejected,
+    };
+    let Some((sensor, time)) = rejected.keep(head(&mut object, context)) else {
+        return;
+    };
+    let mut values = SmallVec::new();
+    if let Some(all) = rejected.keep(values_of(&mut object, &sensor, context)) {
+        for (measurement, node, unit) in all {
+            if values
+                .iter()
+                .any(|taken: &DecodedValue| taken.measurement == measurement)
+            {
+                let name = shown(&measurement);
+                let detail =
+                    format!("`{name}` stands twice in one observation: the first value is kept");
+                rejected.add(Reason::DuplicateKey, detail);
+            } else if let Some((value, unit)) =
+                rejected.keep(number(&measurement, &node).and_then(|v| Ok((v, unit?))))
+            {
+                values.push(DecodedValue {
+                    measurement,
+                    value,
+                    unit,
+                });
+            }
+        }
+    }
+    if !values.is_empty() {
+        decoded.observations.push(DecodedObservation {
+            index,
+            sensor,
+            time,
+            values,
+        });
+    }
+}
+
+/// Rejections of one object.
+struct Rejected<'r> {
+    index: Option<usize>,
+    list: &'r mut Vec<Rejection>,
+}
+
+impl Rejected<'_> {
+    fn add(&mut self, reason: Reason, detail: String) {
+        self.list.push(Rejection {
+            index: self.index,
+            reason,
+            detail,
+        });
+    }
+
+    fn keep<T>(&mut self, result: Result<T, Wrong>) -> Option<T> {
+        result
+            .map_err(|(reason, detail)| self.add(reason, detail))
+            .ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

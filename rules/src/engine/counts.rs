@@ -1,0 +1,103 @@
+//! What happened to readings besides being judged. Counts, and the newest unit mistakes with their place.
+
+use std::collections::BTreeMap;
+
+use citywatch_model::{Name, Position, Time};
+use serde::{Deserialize, Serialize};
+
+/// How many unit mistakes are named; the others are only counted.
+const NAMED: usize = 16;
+
+/// Counts of readings since some point.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Readings seen, of any kind.
+    pub readings: u64,
+    /// Older than the newest of their series; they only fill windows.
+    pub late: u64,
+    /// The same sensor, measurement and event time again with the same value.
+    pub repeats: u64,
+    /// The same sensor, measurement and event time again with another value; the first one counts.
+    pub conflicts: u64,
+    /// Outside the plausible range of the registry; no rule sees them.
+    pub implausible: u64,
+    /// Readings that a rule could not see because their unit does not convert to the rule's.
+    pub unit_errors: u64,
+    /// The newest of those, one entry for each rule, sensor and unit, the newest last.
+    pub unit_newest: Vec<UnitError>,
+}
+
+/// A unit that a rule cannot convert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnitError {
+    /// The rule that wanted another unit.
+    pub rule: Name,
+    /// Who sent it.
+    pub sensor: Name,
+    /// What was measured.
+    pub measurement: Name,
+    /// The unit that came.
+    pub unit: Name,
+    /// The unit that the rule wants.
+    pub wanted: Name,
+    /// How often since the counts began.
+    pub times: u64,
+    /// Event time of the newest.
+    pub time: Time,
+    /// Record of the newest.
+    pub position: Position,
+}
+
+/// Counts in the making.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    counts: Counts,
+    units: BTreeMap<(Name, Name, Name), UnitError>,
+}
+
+impl Tally {
+    pub(crate) fn counts_mut(&mut self) -> &mut Counts {
+        &mut self.counts
+    }
+
+    pub(crate) fn unit_error(&mut self, error: UnitError) {
+        self.counts.unit_errors += error.times;
+        let times = error.times;
+        let entry = self.units.entry((error.rule, error.sensor, error.unit)).or_insert(UnitError { times: 0, ..error });
+        entry.times += times;
+        if error.position >= entry.position {
+            (entry.time, entry.position) = (error.time, error.position);
+        }
+    }
+
+    /// Takes in what another worker counted.
+    pub(crate) fn add(&mut self, other: Counts) {
+        let sum = &mut self.counts;
+        sum.readings += other.readings;
+        sum.late += other.late;
+        sum.repeats += other.repeats;
+        sum.conflicts += other.conflicts;
+        sum.implausible += other.implausible;
+        // entries that are no longer named still count
+        let named: u64 = other.unit_newest.iter().map(|error| error.times).sum();
+        sum.unit_errors += other.unit_errors - named;
+        for error in other.unit_newest {
+            self.unit_error(error);
+        }
+    }
+
+    /// The counts with every unit mistake named.
+    pub(crate) fn all(&self) -> Counts {
+        let mut counts = self.counts.clone();
+        counts.unit_newest = self.units.values().cloned().collect();
+        counts.unit_newest.sort_by_key(|error| error.position);
+        counts
+    }
+
+    /// The counts with the newest unit mistakes named.
+    pub(crate) fn newest(&self) -> Counts {
+        let mut counts = self.all();
+        counts.unit_newest.drain(..counts.unit_newest.len().saturating_sub(NAMED));
+        counts
+    }
+}

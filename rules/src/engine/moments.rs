@@ -1,0 +1,98 @@
+//! Moments: points on the clock at which a comparison with `age` flips or is proven without any record.
+//! Each fires in order before the first record whose clock is later, and its transition carries the moment.
+
+use std::cmp::Reverse;
+
+use citywatch_model::{Name, Time, Transition};
+
+use super::bound::Surroundings;
+use super::core::Core;
+
+/// A moment in the queue. The field order is the firing order.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment {
+    time: Time,
+    rule: Name,
+    subject: Name,
+    sensor: u32,
+    slot: u32,
+}
+
+impl Core {
+    /// Fires every moment before `clock`.
+    pub(super) fn fire_before(&mut self, clock: Time, out: &mut Vec<Transition>) {
+        self.step += 1;
+        while self.moments.peek().is_some_and(|Reverse(moment)| moment.time < clock) {
+            if let Some(Reverse(moment)) = self.moments.pop() {
+                self.fire(&moment, out);
+            }
+        }
+    }
+
+    fn fire(&mut self, moment: &Moment, out: &mut Vec<Transition>) {
+        let Some(place) = self.place_of(moment, moment.time) else { return };
+        let sensor = &mut self.sensors[moment.sensor as usize];
+        let base = sensor.age_base(&sensor.bounds[place], self.resumed);
+        let bound = &mut sensor.bounds[place];
+        let Some(program) = &self.programs[moment.slot as usize] else { return };
+        let due = bound.due(program, base);
+        let Some(watch) = &mut bound.watch else { return };
+        watch.scheduled = None;
+        if due.is_some_and(|due| due <= moment.time) {
+            watch.settled = moment.time;
+            let around = Surroundings {
+                program,
+                series: &sensor.series,
+                remotes: &self.remotes.list,
+                step: self.step,
+                clock: moment.time,
+                moment: true,
+                age: base,
+                stale_ms: sensor.profile.limits.stale_ms,
+            };
+            if let Some(what) = bound.evaluate(&around) {
+                out.push(bound.transition(what, moment.rule, moment.subject, (moment.time, self.position), &sensor.series));
+            }
+        }
+        self.schedule(moment.sensor, place);
+    }
+
+    /// The place among the sensor's bounds, unless the moment is out of date.
+    fn place_of(&self, moment: &Moment, time: Time) -> Option<usize> {
+        let sensor = self.sensors.get(moment.sensor as usize).filter(|sensor| sensor.id == moment.subject)?;
+        sensor.bounds.iter().position(|bound| {
+            bound.slot == moment.slot && bound.watch.as_ref().is_some_and(|watch| watch.scheduled == Some(time))
+        })
+    }
+
+    /// Puts the next moment of a bound into the queue, unless one at or before it waits there already: that one
+    /// will find out. A moment that readings put off again and again so costs nothing.
+    pub(super) fn schedule(&mut self, sensor_place: u32, bound_place: usize) {
+        let sensor = &self.sensors[sensor_place as usize];
+        let bound = &sensor.bounds[bound_place];
+        let Some(program) = &self.programs[bound.slot as usize] else { return };
+        let Some(due) = bound.due(program, sensor.age_base(bound, self.resumed)) else { return };
+        let (rule, subject, slot) = (program.rule.info.id, sensor.id, bound.slot);
+        let Some(watch) = &mut self.sensors[sensor_place as usize].bounds[bound_place].watch else { return };
+        if watch.scheduled.is_none_or(|scheduled| scheduled > due) {
+            watch.scheduled = Some(due);
+            self.moments.push(Reverse(Moment { time: due, rule, subject, sensor: sensor_place, slot }));
+        }
+    }
+
+    /// Silence is counted from now on: a start, or a link that came up.
+    pub(super) fn resume(&mut self) {
+        self.resumed = self.clock;
+        for sensor in 0..self.sensors.len() {
+            for bound in 0..self.sensors[sensor].bounds.len() {
+                let bound_state = &mut self.sensors[sensor].bounds[bound];
+                if bound_state.watch.is_some()
+                    && let Some(program) = &self.programs[bound_state.slot as usize]
+                {
+                    bound_state.forget_clocked(program);
+                    self.schedule(sensor as u32, bound);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Runs of consecutive evaluations at which something held: behind `for`, `in N samples` and `hold`.
+//! A run is broken by false and by unknown, and starts anew after a gap in the readings.
+
+use super::truth::Truth;
+use crate::ast::Proof;
+
+/// A run that has not been broken so far. Times in milliseconds: event time, or the clock where `age` is named.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Run {
+    start: i64,
+    last: i64,
+    samples: u32,
+}
+
+/// When something is evaluated, and how it got there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Instant {
+    pub time_ms: i64,
+    /// Whether a new reading of what is evaluated has come; time alone proves nothing but `age`.
+    pub touched: bool,
+    /// Whether `time_ms` is the clock; then silence is no gap.
+    pub clocked: bool,
+    /// On the clock, a span is over at its last moment only when that moment fires by itself: until then a
+    /// reading may still come.
+    pub moment: bool,
+    /// A gap longer than this starts the run anew.
+    pub stale_ms: i64,
+}
+
+impl Run {
+    /// The run after one more evaluation at which it held.
+    pub(super) fn continued(run: Option<Run>, at: Instant) -> Run {
+        let anew = Run { start: at.time_ms, last: at.time_ms, samples: 1 };
+        let Some(mut run) = run else { return anew };
+        if !at.touched && !at.clocked {
+            return run;
+        }
+        if !at.clocked && at.time_ms.saturating_sub(run.last) > at.stale_ms {
+            return anew;
+        }
+        run.last = run.last.max(at.time_ms);
+        if at.touched {
+            run.samples = run.samples.saturating_add(1);
+        }
+        run
+    }
+
+    /// Whether the run has lasted `span_ms`.
+    pub(super) fn lasted(&self, span_ms: i64, at: Instant) -> bool {
+        let elapsed = self.last.saturating_sub(self.start);
+        span_ms <= 0 || elapsed > span_ms || (elapsed == span_ms && (!at.clocked || at.moment))
+    }
+
+    /// When on the clock it will have lasted `span_ms`.
+    pub(super) fn due_ms(&self, span_ms: i64) -> i64 {
+        self.start.saturating_add(span_ms)
+    }
+}
+
+/// What `truth` becomes under `proof`: false stays false, true is unknown until proven.
+pub(super) fn prove(run: &mut Option<Run>, truth: Truth, proof: Proof, at: Instant) -> Truth {
+    if truth != Truth::True {
+        *run = None;
+        return truth;
+    }
+    let continued = Run::continued(*run, at);
+    *run = Some(continued);
+    let lasting = proof.lasting.is_none_or(|span| continued.lasted(span.millis(), at));
+    let enough = proof.samples.is_none_or(|samples| continued.samples >= samples);
+    if lasting && enough { Truth::True } else { Truth::Unknown }
+}

@@ -1,0 +1,189 @@
+//! What the engine remembers of one sensor: which measurements it speaks, the series that rules read, and the
+//! state of each rule there. Decides which readings are new, late, repeated or implausible.
+
+use citywatch_model::{Name, Observation, Position, Time, Value};
+use smallvec::SmallVec;
+
+use super::bound::Bound;
+use super::counts::{Tally, UnitError};
+use super::evaluate::AgeBase;
+use super::profile::Profile;
+use super::program::Program;
+use super::remote::converted;
+use super::series::Series;
+
+/// One sensor.
+#[derive(Debug)]
+pub(super) struct SensorState {
+    pub id: Name,
+    /// Clock of the record that registered it, or of its first observation.
+    pub registered: Time,
+    pub profile: Profile,
+    pub tracks: SmallVec<[Track; 1]>,
+    pub series: Vec<Series>,
+    /// Ordered by rule id.
+    pub bounds: Vec<Bound>,
+}
+
+/// The newest reading of one measurement as it came, and the series that it feeds.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub measurement: Name,
+    pub newest: Option<Newest>,
+    pub series: SmallVec<[u16; 4]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Newest {
+    time: Time,
+    value: f64,
+    unit: Name,
+    arrival: Time,
+}
+
+/// Where an observation stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Occasion {
+    pub step: u64,
+    pub clock: Time,
+    pub position: Position,
+}
+
+/// How a reading stands to those before it.
+enum Standing {
+    New,
+    Late,
+    Repeat,
+    Conflict,
+}
+
+impl SensorState {
+    pub(super) fn new(id: Name, profile: Profile, registered: Time) -> SensorState {
+        SensorState { id, registered, profile, tracks: SmallVec::new(), series: Vec::new(), bounds: Vec::new() }
+    }
+
+    /// Opens a track for each measurement that it has not spoken before; whether there was one.
+    pub(super) fn hear(&mut self, observation: &Observation) -> bool {
+        let known = self.tracks.len();
+        for value in &observation.values {
+            if self.profile.limits.plausible(value.value) && self.track(value.measurement).is_none() {
+                self.tracks.push(Track { measurement: value.measurement, newest: None, series: SmallVec::new() });
+            }
+        }
+        self.tracks.len() > known
+    }
+
+    pub(super) fn track(&self, measurement: Name) -> Option<&Track> {
+        self.tracks.iter().find(|track| track.measurement == measurement)
+    }
+
+    /// Files the readings of `observation`, all of whose measurements have been heard.
+    pub(super) fn take(&mut self, observation: &Observation, at: Occasion, programs: &[Option<Program>], tally: &mut Tally) {
+        for value in &observation.values {
+            tally.counts_mut().readings += 1;
+            if !self.profile.limits.plausible(value.value) {
+                tally.counts_mut().implausible += 1;
+                continue;
+            }
+            let Some(place) = self.tracks.iter().position(|track| track.measurement == value.measurement) else { continue };
+            match self.standing(place, observation.time, *value) {
+                Standing::New => {
+                    let (time, arrival) = (observation.time, at.clock);
+                    self.tracks[place].newest = Some(Newest { time, value: value.value, unit: value.unit, arrival });
+                    self.file(place, *value, observation.time, at, Filing { new: true, programs, tally });
+                }
+                Standing::Late => {
+                    tally.counts_mut().late += 1;
+                    self.file(place, *value, observation.time, at, Filing { new: false, programs, tally });
+                }
+                Standing::Repeat => tally.counts_mut().repeats += 1,
+                Standing::Conflict => tally.counts_mut().conflicts += 1,
+            }
+        }
+    }
+
+    fn standing(&mut self, place: usize, time: Time, value: Value) -> Standing {
+        let track = &self.tracks[place];
+        let Some(newest) = track.newest else { return Standing::New };
+        if time > newest.time {
+            return Standing::New;
+        }
+        let same = if time == newest.time {
+            Some(newest.value == value.value && newest.unit == value.unit)
+        } else {
+            let widest = track.series.iter().max_by_key(|series| self.series[usize::from(**series)].width_ms());
+            widest.and_then(|series| {
+                let series = &self.series[usize::from(*series)];
+                series.at(time).map(|held| converted(value.value, value.unit, series.unit) == Some(held))
+            })
+        };
+        match same {
+            None => Standing::Late,
+            Some(true) => Standing::Repeat,
+            Some(false) => Standing::Conflict,
+        }
+    }
+
+    fn file(&mut self, track: usize, value: Value, time: Time, at: Occasion, filing: Filing<'_>) {
+        let Filing { new, programs, tally } = filing;
+        for place in &self.tracks[track].series {
+            let series = &mut self.series[usize::from(*place)];
+            match series.convert(value.value, value.unit) {
+                Some(converted) if new => {
+                    series.push(time, converted);
+                    series.arrival = at.clock;
+                    series.fresh = at.step;
+                }
+                Some(converted) => series.fill(time, converted),
+                None => {
+                    let (sensor, measurement, wanted) = (self.id, value.measurement, series.unit);
+                    let readers = self.bounds.iter().filter(|bound| bound.inputs.contains(&Some(*place)));
+                    for program in readers.filter_map(|bound| programs[bound.slot as usize].as_ref()) {
+                        let (rule, unit, position) = (program.rule.info.id, value.unit, at.position);
+                        tally.unit_error(UnitError { rule, sensor, measurement, unit, wanted, times: 1, time, position });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Drops readings that no window needs any more.
+    pub(super) fn trim(&mut self, step: u64) {
+        for series in self.series.iter_mut().filter(|series| series.fresh == step) {
+            series.trim();
+        }
+    }
+
+    /// A series of `measurement` in `unit` that starts with the newest reading, if that converts.
+    pub(super) fn open_series(&self, measurement: Name, unit: Name) -> Series {
+        let mut series = Series::new(measurement, unit);
+        let newest = self.track(measurement).and_then(|track| track.newest);
+        if let Some(newest) = newest
+            && let Some(value) = series.convert(newest.value, newest.unit)
+        {
+            series.push(newest.time, value);
+            series.arrival = newest.arrival;
+        }
+        series
+    }
+
+    /// From when the silence that `bound` watches is counted.
+    pub(super) fn age_base(&self, bound: &Bound, resumed: Time) -> AgeBase {
+        age_base(&self.series, bound, self.registered.max(resumed))
+    }
+}
+
+/// The same for whoever has borrowed the sensor in parts. `earliest`: registration, start or reconnection.
+pub(super) fn age_base(series: &[Series], bound: &Bound, earliest: Time) -> AgeBase {
+    let own = bound.inputs[0].map(|place| &series[usize::from(place)]).filter(|series| series.newest.is_some());
+    match own {
+        Some(series) if series.arrival >= earliest => AgeBase { since: series.arrival, heard: true },
+        _ => AgeBase { since: earliest, heard: false },
+    }
+}
+
+struct Filing<'a> {
+    new: bool,
+    programs: &'a [Option<Program>],
+    tally: &'a mut Tally,
+}

@@ -1,0 +1,327 @@
+//! Functions of a sliding window over one series, amortised constant time a reading: a monotone queue for
+//! extremes, running sums for the rest. Sums are summed afresh every time as many readings have left as the
+//! window holds, so errors cannot grow; the outcome depends on nothing but the sequence of readings.
+
+use std::collections::VecDeque;
+
+use super::series::Series;
+use super::truth::known;
+use crate::ast::WindowFunction;
+
+const MS_PER_HOUR: f64 = 3_600_000.0;
+/// Windows smaller than this are not summed afresh after every departure.
+const LEAST_DEPARTURES: u64 = 32;
+
+/// One window of one rule at one sensor.
+#[derive(Debug)]
+pub(super) struct Window {
+    function: WindowFunction,
+    width_ms: i64,
+    /// Numbers of the first reading inside and of the one after the last.
+    head: u64,
+    next: u64,
+    revision: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Head and tail say it all.
+    Ends,
+    /// Number of the newest reading that differs from the one before it.
+    Changed(u64),
+    /// Numbers of readings that may still become the extreme, the extreme first.
+    Extreme(VecDeque<u64>),
+    Sums(Box<Sums>),
+}
+
+/// Sums about an origin, so that long series and large offsets lose no digits.
+#[derive(Debug, Default)]
+struct Sums {
+    origin: (i64, f64),
+    x: f64,
+    y: f64,
+    xx: f64,
+    xy: f64,
+    yy: f64,
+    departures: u64,
+}
+
+impl Sums {
+    fn add(&mut self, (time, value): (i64, f64), sign: f64) {
+        let x = (time - self.origin.0) as f64 / MS_PER_HOUR;
+        let y = value - self.origin.1;
+        self.x += sign * x;
+        self.y += sign * y;
+        self.xx += sign * x * x;
+        self.xy += sign * x * y;
+        self.yy += sign * y * y;
+    }
+}
+
+impl Window {
+    pub(super) fn new(function: WindowFunction, width_ms: i64) -> Window {
+        Window { function, width_ms, head: 0, next: 0, revision: 0, state: empty(function) }
+    }
+
+    /// Moves the window so that it ends at event time `t`, which never falls from one call to the next.
+    pub(super) fn advance(&mut self, series: &Series, t: i64) {
+        if self.revision != series.revision {
+            self.revision = series.revision;
+            self.head = series.start();
+            self.next = series.start();
+            self.state = empty(self.function);
+        }
+        while self.next < series.end() {
+            self.enter(series);
+        }
+        let oldest = t.saturating_sub(self.width_ms);
+        let half_open = half_open(self.function);
+        while self.head < self.next {
+            let (time, _) = series.get(self.head);
+            if time > oldest || (time == oldest && !half_open) {
+                break;
+            }
+            self.leave(series);
+        }
+        self.refresh(series);
+    }
+
+    fn enter(&mut self, series: &Series) {
+        let number = self.next;
+        let reading = series.get(number);
+        match &mut self.state {
+            State::Ends => {}
+            State::Changed(changed) => {
+                if number > self.head && series.get(number - 1).1 != reading.1 {
+                    *changed = number;
+                }
+            }
+            State::Extreme(queue) => {
+                let least = matches!(self.function, WindowFunction::Min | WindowFunction::Rise);
+                let beaten = |old: f64| if least { old >= reading.1 } else { old <= reading.1 };
+                while queue.back().is_some_and(|back| beaten(series.get(*back).1)) {
+                    queue.pop_back();
+                }
+                queue.push_back(number);
+            }
+            State::Sums(sums) => {
+                if self.head == number {
+                    **sums = Sums { origin: reading, ..Sums::default() };
+                }
+                sums.add(reading, 1.0);
+            }
+        }
+        self.next += 1;
+    }
+
+    fn leave(&mut self, series: &Series) {
+        match &mut self.state {
+            State::Ends | State::Changed(_) => {}
+            State::Extreme(queue) => {
+                if queue.front() == Some(&self.head) {
+                    queue.pop_front();
+                }
+            }
+            State::Sums(sums) => {
+                sums.add(series.get(self.head), -1.0);
+                sums.departures += 1;
+            }
+        }
+        self.head += 1;
+    }
+
+    fn refresh(&mut self, series: &Series) {
+        let State::Sums(sums) = &mut self.state else { return };
+        let held = self.next - self.head;
+        if held == 0 || sums.departures < held.max(LEAST_DEPARTURES) {
+            return;
+        }
+        **sums = Sums { origin: series.get(self.head), ..Sums::default() };
+        for number in self.head..self.next {
+            sums.add(series.get(number), 1.0);
+        }
+    }
+
+    /// The function's value. An empty window counts 0; everything else about it is unknown.
+    pub(super) fn value(&self, series: &Series) -> Option<f64> {
+        let held = self.next - self.head;
+        if self.function == WindowFunction::Count {
+            return series.newest.map(|_| held as f64);
+        }
+        if held == 0 {
+            return None;
+        }
+        let first = series.get(self.head);
+        let last = series.get(self.next - 1);
+        match self.function {
+            WindowFunction::First => Some(first.1),
+            WindowFunction::Last => Some(last.1),
+            WindowFunction::Change => known(last.1 - first.1),
+            WindowFunction::Span => known((last.0 - first.0) as f64 / 1_000.0),
+            WindowFunction::Count => Some(held as f64),
+            WindowFunction::Min | WindowFunction::Max => self.extreme(series),
+            WindowFunction::Rise => known(last.1 - self.extreme(series)?),
+            WindowFunction::Fall => known(self.extreme(series)? - last.1),
+            WindowFunction::Unchanged => Some(f64::from(self.unchanged())),
+            WindowFunction::Sum | WindowFunction::Mean | WindowFunction::Stddev | WindowFunction::Slope => self.summed(held),
+        }
+    }
+
+    fn extreme(&self, series: &Series) -> Option<f64> {
+        let State::Extreme(queue) = &self.state else { return None };
+        queue.front().map(|number| series.get(*number).1)
+    }
+
+    fn unchanged(&self) -> bool {
+        matches!(self.state, State::Changed(changed) if changed <= self.head)
+    }
+
+    fn summed(&self, held: u64) -> Option<f64> {
+        let State::Sums(sums) = &self.state else { return None };
+        let n = held as f64;
+        match self.function {
+            WindowFunction::Sum => known(sums.origin.1 * n + sums.y),
+            WindowFunction::Mean => known(sums.origin.1 + sums.y / n),
+            // of the population, so that it is known from the first reading on
+            WindowFunction::Stddev => known(((sums.yy - sums.y * sums.y / n) / n).max(0.0).sqrt()),
+            _ if held < 3 => None,
+            _ => known((n * sums.xy - sums.x * sums.y) / (n * sums.xx - sums.x * sums.x)),
+        }
+    }
+}
+
+/// Increments must count once, so windows that add up leave out their oldest end.
+fn half_open(function: WindowFunction) -> bool {
+    matches!(
+        function,
+        WindowFunction::Sum | WindowFunction::Count | WindowFunction::Mean | WindowFunction::Stddev
+    )
+}
+
+fn empty(function: WindowFunction) -> State {
+    match function {
+        WindowFunction::First
+        | WindowFunction::Last
+        | WindowFunction::Change
+        | WindowFunction::Span
+        | WindowFunction::Count => State::Ends,
+        WindowFunction::Unchanged => State::Changed(0),
+        WindowFunction::Min | WindowFunction::Max | WindowFunction::Rise | WindowFunction::Fall => {
+            State::Extreme(VecDeque::new())
+        }
+        WindowFunction::Sum | WindowFunction::Mean | WindowFunction::Stddev | WindowFunction::Slope => {
+            State::Sums(Box::default())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use citywatch_model::{Name, Time};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FUNCTIONS: [WindowFunction; 14] = [
+        WindowFunction::Min,
+        WindowFunction::Max,
+        WindowFunction::First,
+        WindowFunction::Last,
+        WindowFunction::Rise,
+        WindowFunction::Fall,
+        WindowFunction::Change,
+        WindowFunction::Slope,
+        WindowFunction::Span,
+        WindowFunction::Unchanged,
+        WindowFunction::Sum,
+        WindowFunction::Count,
+        WindowFunction::Mean,
+        WindowFunction::Stddev,
+    ];
+
+    /// The definition, over all readings ever.
+    fn defined(function: WindowFunction, width: i64, t: i64, readings: &[(i64, f64)]) -> Option<f64> {
+        let inside = |time: i64| time <= t && if half_open(function) { time > t - width } else { time >= t - width };
+        let held: Vec<(i64, f64)> = readings.iter().copied().filter(|(time, _)| inside(*time)).collect();
+        let n = held.len() as f64;
+        if function == WindowFunction::Count {
+            return Some(n);
+        }
+        let (first, last) = (*held.first()?, *held.last()?);
+        let values = || held.iter().map(|(_, value)| *value);
+        let least = values().fold(f64::INFINITY, f64::min);
+        let greatest = values().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = values().sum();
+        let squares = |mean: f64| values().map(|value| (value - mean).powi(2)).sum::<f64>();
+        Some(match function {
+            WindowFunction::Min => least,
+            WindowFunction::Max => greatest,
+            WindowFunction::First => first.1,
+            WindowFunction::Last => last.1,
+            WindowFunction::Rise => last.1 - least,
+            WindowFunction::Fall => greatest - last.1,
+            WindowFunction::Change => last.1 - first.1,
+            WindowFunction::Span => (last.0 - first.0) as f64 / 1_000.0,
+            WindowFunction::Unchanged => f64::from(least == greatest),
+            WindowFunction::Sum => sum,
+            WindowFunction::Mean => sum / n,
+            WindowFunction::Stddev => (squares(sum / n) / n).sqrt(),
+            WindowFunction::Slope if held.len() < 3 => return None,
+            WindowFunction::Slope => {
+                let mean_x = held.iter().map(|(time, _)| *time as f64).sum::<f64>() / n;
+                let xy = held.iter().map(|(time, value)| (*time as f64 - mean_x) * (value - sum / n)).sum::<f64>();
+                let xx = held.iter().map(|(time, _)| (*time as f64 - mean_x).powi(2)).sum::<f64>();
+                xy / xx * MS_PER_HOUR
+            }
+            WindowFunction::Count => n,
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Steps of event time in seconds (negative: a late reading), values and how far `t` runs ahead.
+        #[test]
+        fn windows_are_what_their_definition_says(
+            width in 1..200_i64,
+            steps in prop::collection::vec((prop_oneof![5 => 1..40_i64, 1 => -150..0_i64], -3..4_i32, 0..3_i64), 1..200),
+        ) {
+            let width = width * 1_000;
+            let mut series = Series::new(Name::default(), Name::default());
+            series.keep(width);
+            let mut windows: Vec<Window> = FUNCTIONS.iter().map(|function| Window::new(*function, width)).collect();
+            let mut readings: Vec<(i64, f64)> = Vec::new();
+            let mut newest = 1_700_000_000_000_i64;
+            let mut t = newest;
+            for (step, value, ahead) in steps {
+                let (time, value) = (newest + step * 1_000, f64::from(value) * 1.1 + 1_000.0);
+                if readings.iter().any(|(taken, _)| *taken == time) {
+                    continue;
+                }
+                if step < 0 && !readings.is_empty() {
+                    series.fill(Time::from_millis(time), value);
+                } else {
+                    newest = time;
+                    series.push(Time::from_millis(time), value);
+                }
+                let place = readings.partition_point(|(before, _)| *before < time);
+                readings.insert(place, (time, value));
+                if time < newest {
+                    continue;
+                }
+                t = t.max(newest + ahead * 50_000);
+                for (window, function) in windows.iter_mut().zip(FUNCTIONS) {
+                    window.advance(&series, t);
+                    let (got, wanted) = (window.value(&series), defined(function, width, t, &readings));
+                    let close = match (got, wanted) {
+                        (Some(got), Some(wanted)) => (got - wanted).abs() < 1e-6,
+                        (got, wanted) => got == wanted,
+                    };
+                    prop_assert!(close, "{function:?} {got:?} {wanted:?}");
+                }
+                series.trim();
+            }
+        }
+    }
+}

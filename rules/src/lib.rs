@@ -1,0 +1,19 @@
+//! Rules: the language in which they are written and the engine that evaluates them.
+//! No I/O, no async, no clock but that of the records.
+
+pub mod ast;
+mod backtest;
+mod dataflow;
+mod engine;
+mod language;
+mod problem;
+mod scenario;
+pub mod units;
+
+pub use backtest::{Setup, Summary, backtest};
+pub use citywatch_model::RuleSource;
+pub use dataflow::{Engine, EngineError, Epoch, OnEpoch};
+pub use engine::{Counts, Stage, UnitError};
+pub use language::compile;
+pub use problem::{Problem, Problems};
+pub use scenario::{ScenarioFailure, ScenarioReport, run_scenarios};

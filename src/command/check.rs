@@ -1,0 +1,83 @@
+//! `citywatch check`: every problem of configuration, registry, zones, plans and rules, then the tests in
+//! the rule files.
+
+use std::process::ExitCode;
+
+use citywatch_model::RuleSource;
+
+use crate::cli::Check;
+use crate::{bundle, config, rule_files};
+
+pub fn run(options: &Check) -> ExitCode {
+    if options.config.is_none() && options.rules.is_empty() {
+        eprintln!("citywatch check: name a configuration with --config, rules with --rules, or both");
+        return ExitCode::from(2);
+    }
+    let mut report = Report::default();
+    if let Some(path) = &options.config {
+        report.check_config(path);
+    }
+    if !options.rules.is_empty() {
+        match rule_files::read(&options.rules) {
+            Ok(sources) => report.check_rules(&sources),
+            Err(problems) => problems.iter().for_each(|problem| report.problem(problem)),
+        }
+    }
+    report.end()
+}
+
+#[derive(Default)]
+struct Report {
+    problems: usize,
+}
+
+impl Report {
+    fn problem(&mut self, problem: &dyn std::fmt::Display) {
+        self.problems += 1;
+        eprintln!("{problem}\n");
+    }
+
+    fn check_config(&mut self, path: &std::path::Path) {
+        let config = match config::read(path) {
+            Ok(config) => config,
+            Err(problems) => return problems.iter().for_each(|problem| self.problem(problem)),
+        };
+        match bundle::read(&config.bundle) {
+            Ok(bundle) => {
+                println!(
+                    "{}: {} sensors, {} zones, {} departments, {} rules",
+                    path.display(),
+                    bundle.registry.sensors.len(),
+                    bundle.zones.0.len(),
+                    bundle.directory.departments.len(),
+                    bundle.rules.rules.len()
+                );
+                self.check_rules(&bundle.sources);
+            }
+            Err(problems) => problems.iter().for_each(|problem| self.problem(problem)),
+        }
+    }
+
+    fn check_rules(&mut self, sources: &[RuleSource]) {
+        match citywatch_rules::run_scenarios(sources) {
+            Ok(report) => {
+                println!("{} tests in {} rule files passed, {} failed", report.passed, sources.len(), report.failed.len());
+                report.failed.iter().for_each(|failure| self.problem(failure));
+            }
+            Err(problems) => {
+                self.problems += problems.list.len();
+                eprintln!("{}", problems.render(std::io::IsTerminal::is_terminal(&std::io::stderr())));
+            }
+        }
+    }
+
+    fn end(self) -> ExitCode {
+        match self.problems {
+            0 => ExitCode::SUCCESS,
+            count => {
+                eprintln!("{count} {}", if count == 1 { "problem" } else { "problems" });
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The subcommands, one file each.
+
+pub mod backtest;
+pub mod check;
+pub mod run;
+pub mod simulate;

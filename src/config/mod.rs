@@ -1,0 +1,234 @@
+//! `citywatch.toml`: what it may say, the defaults, and where its paths lead.
+//! Reading it reports every problem at once; nothing is started here.
+
+mod read;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use citywatch_model::{Duration, Text};
+use serde::Deserialize;
+
+pub use read::{Problem, read};
+
+/// The whole configuration, paths made relative to the file that named them.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Who we are.
+    pub service: Service,
+    /// The HTTP door and API.
+    pub http: Http,
+    /// The embedded broker.
+    pub broker: Broker,
+    /// Which topics carry readings.
+    pub topics: Topics,
+    /// The district: sensors, zones, plans, rules.
+    pub bundle: Bundle,
+    /// The rule engine.
+    pub engine: Engine,
+    /// Journal and ledger.
+    pub storage: Storage,
+    /// How warnings are sent.
+    pub delivery: Delivery,
+    /// Who may use the API and the broker.
+    pub tokens: Vec<Token>,
+}
+
+/// `[service]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Service {
+    /// Name on warnings.
+    pub name: Text,
+    /// CAP `sender`: an Internet-style name, no spaces.
+    pub sender: String,
+    /// IANA time zone in which people read times.
+    pub timezone: String,
+    /// Address under which others reach the API, for links in warnings and feeds.
+    pub public_url: Option<String>,
+}
+
+impl Default for Service {
+    fn default() -> Service {
+        Service {
+            name: Text { zh: "城市安全风险监测预警中心".to_owned(), en: "Citywatch".to_owned() },
+            sender: "citywatch@localhost".to_owned(),
+            timezone: "Asia/Shanghai".to_owned(),
+            public_url: None,
+        }
+    }
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Where the API listens.
+    pub listen: SocketAddr,
+}
+
+impl Default for Http {
+    fn default() -> Http {
+        Http { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+    }
+}
+
+/// `[broker]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Broker {
+    /// Whether the embedded broker runs.
+    pub enabled: bool,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Whether clients may come without a password; absent: only if it listens on a loopback address.
+    pub allow_anonymous: Option<bool>,
+    /// Largest MQTT packet in bytes.
+    pub max_packet: u32,
+}
+
+impl Default for Broker {
+    fn default() -> Broker {
+        Broker {
+            enabled: true,
+            listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            allow_anonymous: None,
+            max_packet: 1 << 20,
+        }
+    }
+}
+
+impl Broker {
+    /// Whether a client without a password gets in.
+    pub fn anonymous(&self) -> bool {
+        self.allow_anonymous.unwrap_or_else(|| self.listen.ip().is_loopback())
+    }
+}
+
+/// `[topics]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Topics {
+    /// Templates with `{sensor}` and `{measurement}`, the first match wins.
+    pub readings: Vec<String>,
+}
+
+impl Default for Topics {
+    fn default() -> Topics {
+        let readings = [
+            "citywatch/readings",
+            "citywatch/readings/{sensor}",
+            "citywatch/readings/{sensor}/{measurement}",
+        ];
+        Topics { readings: readings.map(str::to_owned).to_vec() }
+    }
+}
+
+/// `[bundle]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bundle {
+    /// Registry of sensors, CSV or YAML.
+    pub sensors: Option<PathBuf>,
+    /// Zones, YAML.
+    pub zones: Option<PathBuf>,
+    /// Departments, contacts and plans, YAML.
+    pub plans: Option<PathBuf>,
+    /// Rule files, or folders of them.
+    pub rules: Vec<PathBuf>,
+}
+
+/// `[engine]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Engine {
+    /// Threads that evaluate rules.
+    pub workers: usize,
+}
+
+impl Default for Engine {
+    fn default() -> Engine {
+        Engine { workers: 1 }
+    }
+}
+
+/// `[storage]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    /// Folder of journal, history and ledger. One process owns it.
+    pub folder: PathBuf,
+    /// Below this many free bytes nothing more is accepted.
+    pub free_space_mark: u64,
+}
+
+impl Default for Storage {
+    fn default() -> Storage {
+        Storage { folder: PathBuf::from("data"), free_space_mark: 256 << 20 }
+    }
+}
+
+/// `[delivery]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Delivery {
+    /// Attempts before a delivery is given up.
+    pub max_attempts: u32,
+    /// Longest wait before the second attempt; it doubles from there.
+    pub first_wait: Duration,
+    /// Longest wait between two attempts.
+    pub longest_wait: Duration,
+    /// Broker for CAP messages, `mqtt://host:port`; absent: the embedded broker.
+    pub cap_broker: Option<String>,
+}
+
+impl Default for Delivery {
+    fn default() -> Delivery {
+        Delivery {
+            max_attempts: 12,
+            first_wait: Duration::from_secs(1),
+            longest_wait: Duration::from_secs(600),
+            cap_broker: None,
+        }
+    }
+}
+
+/// What a token's bearer may do; each role includes those before it, but for `device`, which stands alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// May only bring readings.
+    Device,
+    /// May read everything.
+    Viewer,
+    /// May also handle alerts and issue warnings.
+    Operator,
+    /// May do everything.
+    Admin,
+}
+
+/// One entry of `[[tokens]]`: either the token or its SHA-256.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// Who bears it; appears in the audit trail, and is the MQTT user name.
+    pub name: String,
+    /// What it allows.
+    pub role: Role,
+    /// The token itself, at least 16 characters.
+    pub token: Option<String>,
+    /// Or its SHA-256 in hexadecimal.
+    pub token_sha256: Option<String>,
+}
+
+impl Config {
+    /// Makes relative paths start at `base`.
+    fn rebase(&mut self, base: &Path) {
+        let bundle = &mut self.bundle;
+        let single = [&mut bundle.sensors, &mut bundle.zones, &mut bundle.plans];
+        let paths = single.into_iter().flatten().chain(bundle.rules.iter_mut());
+        for path in paths.chain(std::iter::once(&mut self.storage.folder)) {
+            *path = base.join(&path);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Reads the configuration file so that one mistake does not hide the next: every section is read by
+//! itself, and a key that is refused is taken out and the section read again.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use super::{Config, Token};
+
+/// One mistake in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Path of the file.
+    pub file: String,
+    /// Line, from 1; 0 if it concerns the file as a whole.
+    pub line: usize,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.message),
+            line => write!(f, "{}:{line}: {}", self.file, self.message),
+        }
+    }
+}
+
+/// Reads `path`; paths inside are relative to its folder.
+pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let message = format!("cannot read the configuration: {error}; name another with --config");
+        vec![Problem { file: file.clone(), line: 0, message }]
+    })?;
+    let mut reader = Reader { file, text: &text, problems: Vec::new() };
+    let mut config = reader.config();
+    reader.judge(&config);
+    if !reader.problems.is_empty() {
+        reader.problems.sort_by_key(|problem| problem.line);
+        return Err(reader.problems);
+    }
+    config.rebase(path.parent().unwrap_or(Path::new("")));
+    Ok(config)
+}
+
+const SECTIONS: &str = "service, http, broker, topics, bundle, engine, storage, delivery, tokens";
+
+struct Reader<'t> {
+    file: String,
+    text: &'t str,
+    problems: Vec<Problem>,
+}
+
+impl<'t> Reader<'t> {
+    fn config(&mut self) -> Config {
+        let (table, errors) = DeTable::parse_recoverable(self.text);
+        for error in &errors {
+            self.refuse(error);
+        }
+        let mut config = Config::default();
+        for (key, value) in table.into_inner() {
+            match key.get_ref().as_ref() {
+                "service" => self.section(value, &mut config.service),
+                "http" => self.section(value, &mut config.http),
+                "broker" => self.section(value, &mut config.broker),
+                "topics" => self.section(value, &mut config.topics),
+                "bundle" => self.section(value, &mut config.bundle),
+                "engine" => self.section(value, &mut config.engine),
+                "storage" => self.section(value, &mut config.storage),
+                "delivery" => self.section(value, &mut config.delivery),
+                "tokens" => config.tokens = self.tokens(value),
+                other => {
+                    let message = format!("unknown section `{other}`; the sections are {SECTIONS}");
+                    self.problem(key.span().start, message);
+                }
+            }
+        }
+        config
+    }
+
+    fn tokens(&mut self, value: Spanned<DeValue<'t>>) -> Vec<Token> {
+        let start = value.span().start;
+        let DeValue::Array(entries) = value.into_inner() else {
+            self.problem(start, "`tokens` is a list: write [[tokens]] above each".to_owned());
+            return Vec::new();
+        };
+        let mut tokens = Vec::new();
+        for entry in entries {
+            let mut token = None;
+            self.section(entry, &mut token);
+            tokens.extend(token);
+        }
+        tokens
+    }
+
+    /// Reads one section into `target`; on mistakes `target` keeps its default.
+    fn section<T: DeserializeOwned>(&mut self, mut value: Spanned<DeValue<'t>>, target: &mut T) {
+        loop {
+            let error = match T::deserialize(ValueDeserializer::from(value.clone())) {
+                Ok(read) => {
+                    *target = read;
+                    return;
+                }
+                Err(error) => error,
+            };
+            self.refuse(&error);
+            if !take_out(&mut value, error.span()) {
+                return;
+            }
+        }
+    }
+
+    fn refuse(&mut self, error: &toml::de::Error) {
+        let start = error.span().map_or(0, |span| span.start);
+        self.problem(start, error.message().replace('\n', "; "));
+    }
+
+    fn problem(&mut self, offset: usize, message: String) {
+        let line = self.text[..offset.min(self.text.len())].matches('\n').count() + 1;
+        self.problems.push(Problem { file: self.file.clone(), line, message });
+    }
+
+    /// What the types cannot say.
+    fn judge(&mut self, config: &Config) {
+        if jiff::tz::TimeZone::get(&config.service.timezone).is_err() {
+            let message = format!(
+                "`{}` is not a time zone; write an IANA name such as Asia/Shanghai",
+                config.service.timezone
+            );
+            self.at_value("timezone", message);
+        }
+        if config.engine.workers == 0 || config.engine.workers > 64 {
+            self.at_value("workers", "`workers` must lie between 1 and 64".to_owned());
+        }
+        if config.service.sender.contains([' ', ',', '<', '&']) || config.service.sender.is_empty() {
+            let message = "`sender` must be a name without spaces, commas, < and &, such as duty@city.example";
+            self.at_value("sender", message.to_owned());
+        }
+        for token in &config.tokens {
+            if let Some(message) = wrong_token(token) {
+                self.at_value(&token.name, message);
+            }
+        }
+    }
+
+    fn at_value(&mut self, needle: &str, message: String) {
+        let offset = self.text.find(needle).unwrap_or(0);
+        self.problem(offset, message);
+    }
+}
+
+fn wrong_token(token: &Token) -> Option<String> {
+    let name = &token.name;
+    match (&token.token, &token.token_sha256) {
+        (Some(text), None) if text.chars().count() >= 16 => None,
+        (Some(_), None) => Some(format!("the token of `{name}` is shorter than 16 characters")),
+        (None, Some(hash)) if hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => None,
+        (None, Some(_)) => Some(format!("`token_sha256` of `{name}` is not 64 hexadecimal digits")),
+        _ => Some(format!("`{name}` needs either `token` or `token_sha256`")),
+    }
+}
+
+/// Removes the entry of a table whose key or value lies at `span`; false if there is none.
+fn take_out(value: &mut Spanned<DeValue<'_>>, span: Option<std::ops::Range<usize>>) -> bool {
+    let (Some(span), DeValue::Table(table)) = (span, value.get_mut()) else { return false };
+    let before = table.len();
+    let kept = std::mem::take(table).into_iter().filter(|(key, value)| key.span() != span && value.span() != span);
+    *table = kept.collect();
+    table.len() < before
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("citywatch.toml");
+        std::fs::write(&path, text).unwrap();
+        let shown = format!("{}/", folder.path().display());
+        match read(&path) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(|p| p.to_string().replace(&shown, "")).collect(),
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_line() {
+        let text = "[http]\nlisten = \"127.0.0.1\"\nport = 80\n\n[brokr]\n\n[engine]\nworkers = 0\n\n[service]\nname = \"x\"\ncolour = 1\ntimezone = \"Mars/Base\"\n\n[[tokens]]\nname = \"duty\"\nrole = \"boss\"\n";
+        insta::assert_snapshot!(problems(text).join("\n"));
+    }
+
+    #[test]
+    fn paths_start_at_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("citywatch.toml");
+        std::fs::write(&path, "[bundle]\nrules = [\"rules\"]\n[storage]\nfolder = \"/var/lib/x\"\n").unwrap();
+        let config = read(&path).unwrap();
+        assert_eq!(config.bundle.rules, [folder.path().join("rules")]);
+        assert_eq!(config.storage.folder, Path::new("/var/lib/x"));
+    }
+
+    #[test]
+    fn a_missing_file_says_so() {
+        let problems = read(Path::new("/nowhere/citywatch.toml")).unwrap_err();
+        assert!(problems[0].to_string().contains("--config"), "{}", problems[0]);
+    }
+}

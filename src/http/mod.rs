@@ -1,0 +1,169 @@
+//! The HTTP door and API: `/api/v1`, feeds, metrics. Handlers translate between HTTP and the crates below
+//! and decide nothing themselves; every body that goes out has a type in `view`.
+
+mod access;
+mod alerts;
+mod call;
+mod deliveries;
+mod events;
+mod feed;
+mod problem;
+mod readings;
+mod sensors;
+mod status;
+mod view;
+mod warnings;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use citywatch_alerting::Ledger;
+use citywatch_ingest::{History, Intake, Journal};
+use citywatch_model::{Position, Text};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use access::{Tokens, admin_token, new_token};
+use problem::Problem;
+
+use crate::pipeline::{Facts, Notes, Stamps};
+
+/// Largest request body in bytes.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// What the handlers stand on.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts of an [`App`].
+pub struct Parts {
+    /// Name of the service on feeds.
+    pub name: Text,
+    /// Address of the API from outside.
+    pub public_url: String,
+    pub ledger: Ledger,
+    pub intake: Intake,
+    pub history: History,
+    pub journal: Journal,
+    pub facts: watch::Receiver<Arc<Facts>>,
+    pub booked: watch::Receiver<Position>,
+    pub stamps: Stamps,
+    pub notes: Notes,
+    pub metrics: prometheus::Registry,
+    pub stop: watch::Receiver<bool>,
+    /// The service is ready once the alert book has reached this position.
+    pub ready_at: Position,
+}
+
+impl App {
+    pub fn new(parts: Parts) -> App {
+        App(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Citywatch",
+    description = "Real-time urban safety risk monitoring and early warning. Times are RFC 3339 in UTC; errors are RFC 9457 problem documents."
+))]
+struct Description;
+
+/// Routes, and their description.
+fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
+    let mut description = Description::openapi();
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    description.components.get_or_insert_default().add_security_scheme("token", bearer);
+    description.security = Some(vec![utoipa::openapi::SecurityRequirement::new::<_, [String; 0], String>("token", [])]);
+    OpenApiRouter::with_openapi(description)
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::detail))
+        .routes(routes!(alerts::acknowledge))
+        .routes(routes!(alerts::verify))
+        .routes(routes!(alerts::assign))
+        .routes(routes!(alerts::close))
+        .routes(routes!(warnings::issue))
+        .routes(routes!(warnings::list))
+        .routes(routes!(warnings::detail))
+        .routes(routes!(warnings::update))
+        .routes(routes!(warnings::lift))
+        .routes(routes!(warnings::correct))
+        .routes(routes!(warnings::withdraw))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::detail))
+        .routes(routes!(deliveries::retry))
+        .routes(routes!(deliveries::answer))
+        .routes(routes!(readings::accept, readings::history))
+        .routes(routes!(readings::rejected))
+        .routes(routes!(sensors::list))
+        .routes(routes!(sensors::unknown))
+        .routes(routes!(sensors::detail))
+        .routes(routes!(events::stream))
+        .routes(routes!(feed::atom))
+        .routes(routes!(feed::cap))
+        .routes(routes!(status::status))
+        .routes(routes!(status::audit))
+        .split_for_parts()
+}
+
+/// The whole HTTP service.
+fn router(app: App, tokens: Tokens) -> Router {
+    let (api, description) = routes();
+    let description = Arc::new(description);
+    api.layer(middleware::from_fn_with_state(tokens, access::authenticate))
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(status::ready))
+        .route("/metrics", get(status::metrics))
+        .route("/openapi.json", get(move || async move { Json((*description).clone()) }))
+        .fallback(|| async { Problem::not_found("there is nothing at this address; /openapi.json lists what there is") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this address takes other methods; see /openapi.json")
+        })
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(app)
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    Problem::internal(&"a handler panicked").into_response()
+}
+
+/// Serves until `stop`, then lets running requests end.
+pub async fn serve(listener: TcpListener, app: App, tokens: Tokens, mut stop: watch::Receiver<bool>) {
+    let router = router(app, tokens).into_make_service_with_connect_info::<std::net::SocketAddr>();
+    let stopped = async move {
+        // an error means that the service is gone, which is the same to us
+        drop(stop.wait_for(|stop| *stop).await);
+    };
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+        tracing::error!(%error, "the HTTP server has ended; restart the service");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    /// The description is a contract: a change of it is a change in this snapshot.
+    #[test]
+    fn the_api_is_described() {
+        let (_, description) = super::routes();
+        insta::assert_snapshot!(description.to_pretty_json().unwrap());
+    }
+}

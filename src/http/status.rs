@@ -1,0 +1,144 @@
+//! How the service is: readiness, metrics, counts, and who did what.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use citywatch_alerting::ledger::{Act, Summary};
+use citywatch_rules::UnitError;
+use prometheus::{Encoder, TextEncoder};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::access::Viewer;
+use super::problem::{Problem, Query};
+use super::App;
+use super::view::Problems;
+
+/// Whether the alert book has caught up with what the journal held at the start.
+pub async fn ready(State(app): State<App>) -> Response {
+    let booked = *app.booked.borrow();
+    if booked >= app.ready_at {
+        return "ready".into_response();
+    }
+    let detail = format!("rebuilding: the alert book is at position {booked} of {}", app.ready_at);
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail).into_response()
+}
+
+/// Prometheus text.
+pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
+    let encoder = TextEncoder::new();
+    let mut text = Vec::new();
+    encoder.encode(&app.metrics.gather(), &mut text).map_err(|error| Problem::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response())
+}
+
+/// Where the parts of the service stand
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Status {
+    /// The journal: everything that was accepted
+    pub journal: JournalStatus,
+    /// The index of readings
+    pub history: HistoryStatus,
+    /// Position up to which the alert book is complete
+    pub booked: u64,
+    /// Sensors in the registry
+    pub sensors: usize,
+    /// Rule files in force
+    pub rule_files: Vec<String>,
+    /// Sensors that a rule does not see because their unit does not convert
+    pub unit_errors: Vec<UnitErrorView>,
+    /// Alerts and deliveries
+    pub summary: Summary,
+}
+
+/// The journal
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JournalStatus {
+    /// Position of the newest record
+    pub last: u64,
+    /// The service's clock at that record
+    pub clock: String,
+}
+
+/// The index of readings
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HistoryStatus {
+    /// Position up to which it is complete
+    pub position: u64,
+    /// Distinct readings in it
+    pub readings: u64,
+    /// Readings that came again with the same value
+    pub duplicates: u64,
+    /// Readings that came again with another value; the first one stayed
+    pub conflicts: u64,
+}
+
+/// A sensor that a rule does not see because its unit does not convert
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UnitErrorView {
+    /// The rule
+    pub rule: String,
+    /// The sensor
+    pub sensor: String,
+    /// What is measured
+    pub measurement: String,
+    /// The unit that comes
+    pub unit: String,
+    /// The unit that the rule wants
+    pub wanted: String,
+    /// Readings since the service started
+    pub times: u64,
+}
+
+impl From<&UnitError> for UnitErrorView {
+    fn from(error: &UnitError) -> UnitErrorView {
+        UnitErrorView {
+            rule: error.rule.to_string(),
+            sensor: error.sensor.to_string(),
+            measurement: error.measurement.to_string(),
+            unit: error.unit.to_string(),
+            wanted: error.wanted.to_string(),
+            times: error.times,
+        }
+    }
+}
+
+/// Where the parts of the service stand
+#[utoipa::path(get, path = "/api/v1/status", tag = "status", responses((status = 200, body = Status), Problems))]
+pub async fn status(State(app): State<App>, _: Viewer) -> Result<Json<Status>, Problem> {
+    let facts = app.facts.borrow().clone();
+    let count = app.history.count();
+    let summary = app.ledger.summary().await?;
+    Ok(Json(Status {
+        journal: JournalStatus { last: app.journal.last(), clock: app.journal.last_clock().to_string() },
+        history: HistoryStatus { position: app.history.cursor(), readings: count.readings, duplicates: count.duplicates, conflicts: count.conflicts },
+        booked: *app.booked.borrow(),
+        sensors: facts.registry.sensors.len(),
+        rule_files: facts.sources.iter().map(|source| source.file.clone()).collect(),
+        unit_errors: app.notes.unit_errors().iter().map(Into::into).collect(),
+        summary,
+    }))
+}
+
+/// Which acts
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct AuditQuery {
+    /// At most this many, 1 to 1000
+    #[serde(default = "hundred")]
+    limit: u32,
+    /// Only acts with a smaller id
+    before: Option<i64>,
+}
+
+fn hundred() -> u32 {
+    100
+}
+
+/// Who did what, newest first
+#[utoipa::path(get, path = "/api/v1/audit", tag = "status", params(AuditQuery), responses((status = 200, body = Vec<Act>), Problems))]
+pub async fn audit(State(app): State<App>, _: Viewer, Query(query): Query<AuditQuery>) -> Result<Json<Vec<Act>>, Problem> {
+    let acts = app.ledger.audit(query.limit.clamp(1, 1000), query.before).await?;
+    Ok(Json(acts))
+}

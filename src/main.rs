@@ -1,0 +1,59 @@
+//! The program `citywatch`: command line, configuration, wiring, HTTP API, demo.
+
+#![allow(clippy::print_stdout, reason = "the command line speaks on standard output")]
+
+mod bundle;
+mod cap_broker;
+mod cli;
+mod command;
+mod config;
+mod demo;
+mod http;
+mod http_client;
+mod latency;
+mod lock;
+mod pipeline;
+mod rule_files;
+mod service;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Check(options) => command::check::run(&options),
+        Command::Backtest(options) => command::backtest::run(&options),
+        Command::Run(options) => serve(LogForm::Json, command::run::run(options)),
+        Command::Demo(options) => serve(LogForm::Text, demo::run(options)),
+        Command::Simulate(options) => serve(LogForm::Text, command::simulate::run(options)),
+    }
+}
+
+/// How log lines look.
+enum LogForm {
+    Json,
+    Text,
+}
+
+/// Runs `work` on a runtime, with logs on standard error. `RUST_LOG` chooses what is logged.
+fn serve(form: LogForm, work: impl Future<Output = ExitCode>) -> ExitCode {
+    let (default, json) = match form {
+        LogForm::Json => ("info,rmqtt=warn,rmqtt_net=warn", true),
+        LogForm::Text => ("warn", false),
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { log.json().flatten_event(true).init() } else { log.init() }
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => {
+            eprintln!("citywatch: cannot start threads: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
