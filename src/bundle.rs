@@ -31,9 +31,15 @@ pub struct Bundle {
 
 /// Reads what the configuration names; what it does not name is empty.
 pub fn read(paths: &config::Bundle) -> Result<Bundle, Vec<String>> {
-    let mut reader = Reader { problems: Vec::new() };
+    let mut reader = Reader {
+        problems: Vec::new(),
+    };
     let bundle = reader.bundle(paths);
-    if reader.problems.is_empty() { Ok(bundle) } else { Err(reader.problems) }
+    if reader.problems.is_empty() {
+        Ok(bundle)
+    } else {
+        Err(reader.problems)
+    }
 }
 
 struct Reader {
@@ -54,7 +60,9 @@ impl Reader {
         if let Some(path) = &paths.plans {
             match load_directory(path) {
                 Ok(directory) => bundle.directory = Arc::new(directory),
-                Err(problems) => self.problems.extend(problems.iter().map(ToString::to_string)),
+                Err(problems) => self
+                    .problems
+                    .extend(problems.iter().map(ToString::to_string)),
             }
         }
         if !paths.rules.is_empty() {
@@ -67,7 +75,8 @@ impl Reader {
         let sources = match rule_files::read(paths) {
             Ok(sources) => sources,
             Err(problems) => {
-                self.problems.extend(problems.iter().map(ToString::to_string));
+                self.problems
+                    .extend(problems.iter().map(ToString::to_string));
                 return Default::default();
             }
         };

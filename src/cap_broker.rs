@@ -9,6 +9,11 @@ pub struct CapBroker(pub MqttClient);
 
 impl Publisher for CapBroker {
     fn publish<'a>(&'a self, topic: &'a str, payload: Bytes) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async move { self.0.publish(topic, payload, false).await.map_err(|error| error.to_string()) })
+        Box::pin(async move {
+            self.0
+                .publish(topic, payload, false)
+                .await
+                .map_err(|error| error.to_string())
+        })
     }
 }

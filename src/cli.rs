@@ -103,6 +103,7 @@ pub enum Format {
 }
 
 #[derive(Debug, Args)]
+#[command(args_override_self = true)]
 pub struct Simulate {
     /// Broker, mqtt://[user:password@]host:port
     #[arg(long, default_value = "mqtt://127.0.0.1:1883")]

@@ -18,18 +18,39 @@ pub struct Client {
 impl Client {
     /// `address` is `http://host:port`.
     pub fn new(address: &str, token: Option<&str>) -> Result<Client, String> {
-        let host = address.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+        let host = address
+            .strip_prefix("http://")
+            .map(|rest| rest.trim_end_matches('/'));
         let host = host.filter(|host| host.contains(':') && !host.contains('/'));
-        let host = host.ok_or_else(|| format!("`{address}` is not an address of the API: write http://host:port"))?;
-        Ok(Client { host: host.to_owned(), token: token.map(str::to_owned) })
+        let host = host.ok_or_else(|| {
+            format!("`{address}` is not an address of the API: write http://host:port")
+        })?;
+        Ok(Client {
+            host: host.to_owned(),
+            token: token.map(str::to_owned),
+        })
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<Incoming>, String> {
-        let failed = |error: &dyn std::fmt::Display| format!("no answer from http://{}{path}: {error}", self.host);
-        let stream = TcpStream::connect(&self.host).await.map_err(|error| failed(&error))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Response<Incoming>, String> {
+        let failed = |error: &dyn std::fmt::Display| {
+            format!("no answer from http://{}{path}: {error}", self.host)
+        };
+        let stream = TcpStream::connect(&self.host)
+            .await
+            .map_err(|error| failed(&error))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| failed(&error))?;
         tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, &self.host);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, &self.host);
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -38,15 +59,31 @@ impl Client {
         }
         let body = Full::new(body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string())));
         let request = request.body(body).map_err(|error| failed(&error))?;
-        sender.send_request(request).await.map_err(|error| failed(&error))
+        sender
+            .send_request(request)
+            .await
+            .map_err(|error| failed(&error))
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, String> {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, String> {
         let response = self.send(method, path, body).await?;
         let status = response.status();
-        let bytes = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+        let bytes = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| error.to_string())?
+            .to_bytes();
         if !status.is_success() {
-            return Err(format!("{path} answered {status}: {}", String::from_utf8_lossy(&bytes)));
+            return Err(format!(
+                "{path} answered {status}: {}",
+                String::from_utf8_lossy(&bytes)
+            ));
         }
         serde_json::from_slice(&bytes).map_err(|error| format!("{path} answered no JSON: {error}"))
     }
@@ -67,7 +104,10 @@ impl Client {
         if !response.status().is_success() {
             return Err(format!("{path} answered {}", response.status()));
         }
-        Ok(Lines { body: response.into_body(), rest: Vec::new() })
+        Ok(Lines {
+            body: response.into_body(),
+            rest: Vec::new(),
+        })
     }
 }
 
@@ -83,7 +123,11 @@ impl Lines {
         loop {
             if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.rest.drain(..=end).collect();
-                return Some(String::from_utf8_lossy(&line[..end]).trim_end_matches('\r').to_owned());
+                return Some(
+                    String::from_utf8_lossy(&line[..end])
+                        .trim_end_matches('\r')
+                        .to_owned(),
+                );
             }
             let frame = self.body.frame().await?.ok()?;
             if let Ok(data) = frame.into_data() {

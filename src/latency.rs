@@ -21,7 +21,11 @@ impl Default for Latencies {
 impl Latencies {
     /// Adds one.
     pub fn add(&mut self, latency: Duration) {
-        self.micros.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1));
+        self.micros.saturating_record(
+            u64::try_from(latency.as_micros())
+                .unwrap_or(u64::MAX)
+                .max(1),
+        );
     }
 
     /// How many were added.
@@ -41,13 +45,22 @@ impl fmt::Display for Latencies {
             return f.write_str("none");
         }
         let ms = |percent| self.percentile_ms(percent);
-        write!(f, "{}, median {:.2} ms, 99th percentile {:.2} ms, greatest {:.2} ms", self.count(), ms(50.0), ms(99.0), ms(100.0))
+        write!(
+            f,
+            "{}, median {:.2} ms, 99th percentile {:.2} ms, greatest {:.2} ms",
+            self.count(),
+            ms(50.0),
+            ms(99.0),
+            ms(100.0)
+        )
     }
 }
 
 /// Time since 1970 by the wall clock.
 pub fn unix_time() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -60,7 +73,10 @@ mod tests {
         for micros in 1..=1000 {
             latencies.add(Duration::from_micros(micros));
         }
-        assert_eq!(latencies.to_string(), "1000, median 0.50 ms, 99th percentile 0.99 ms, greatest 1.00 ms");
+        assert_eq!(
+            latencies.to_string(),
+            "1000, median 0.50 ms, 99th percentile 0.99 ms, greatest 1.00 ms"
+        );
         assert_eq!(Latencies::default().to_string(), "none");
     }
 }

@@ -15,12 +15,18 @@ pub enum LockError {
     #[error("another process owns the data folder {}; stop it, or name another folder in [storage] folder", .0.display())]
     Taken(PathBuf),
     #[error("cannot use the data folder {}: {source}; create it or name another in [storage] folder", .path.display())]
-    Unusable { path: PathBuf, source: std::io::Error },
+    Unusable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
 }
 
 /// Creates `folder` where needed and takes it.
 pub fn take(folder: &Path) -> Result<FolderLock, LockError> {
-    let unusable = |source| LockError::Unusable { path: folder.to_owned(), source };
+    let unusable = |source| LockError::Unusable {
+        path: folder.to_owned(),
+        source,
+    };
     std::fs::create_dir_all(folder).map_err(unusable)?;
     let file = File::create(folder.join("lock")).map_err(unusable)?;
     match file.try_lock() {

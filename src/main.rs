@@ -1,6 +1,9 @@
 //! The program `citywatch`: command line, configuration, wiring, HTTP API, demo.
 
-#![allow(clippy::print_stdout, reason = "the command line speaks on standard output")]
+#![allow(
+    clippy::print_stdout,
+    reason = "the command line speaks on standard output"
+)]
 
 mod bundle;
 mod cap_broker;
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
 }
 
 /// How log lines look.
+#[derive(Clone, Copy)]
 enum LogForm {
     Json,
     Text,
@@ -43,13 +47,28 @@ enum LogForm {
 /// Runs `work` on a runtime, with logs on standard error. `RUST_LOG` chooses what is logged.
 fn serve(form: LogForm, work: impl Future<Output = ExitCode>) -> ExitCode {
     let (default, json) = match form {
-        LogForm::Json => ("info,rmqtt=warn,rmqtt_net=warn", true),
-        LogForm::Text => ("warn", false),
+        LogForm::Json => (
+            "info,fjall=warn,lsm_tree=warn,rmqtt=error,rmqtt_net=error,rmqtt_codec=error,rumqttc=error",
+            true,
+        ),
+        LogForm::Text => (
+            "warn,rmqtt=error,rmqtt_net=error,rmqtt_codec=error,rumqttc=error",
+            false,
+        ),
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json { log.json().flatten_event(true).init() } else { log.init() }
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if json {
+        log.json().flatten_event(true).init()
+    } else {
+        log.init()
+    }
+    match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime.block_on(work),
         Err(error) => {
             eprintln!("citywatch: cannot start threads: {error}");

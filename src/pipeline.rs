@@ -4,14 +4,13 @@
 
 mod facts;
 mod notes;
-mod stamps;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use citywatch_alerting::ledger::{Change, Epoch as LedgerEpoch};
 use citywatch_alerting::Ledger;
+use citywatch_alerting::ledger::{Change, Epoch as LedgerEpoch};
 use citywatch_ingest::{History, Journal, JournalError, Reader};
 use citywatch_model::{Position, Record};
 use citywatch_rules::{Engine, Epoch};
@@ -21,7 +20,6 @@ use tokio::task::JoinHandle;
 
 pub use facts::Facts;
 pub use notes::Notes;
-pub use stamps::Stamps;
 
 /// Epochs that may wait between engine and ledger.
 const WAITING_EPOCHS: usize = 256;
@@ -30,12 +28,10 @@ const GATHERED_TRANSITIONS: usize = 512;
 /// The running readers of a journal.
 pub struct Pipeline {
     feed: std::thread::JoinHandle<()>,
-    book: JoinHandle<()>,
+    book: std::thread::JoinHandle<()>,
     history: JoinHandle<()>,
     /// Position up to which the alert book is complete.
     pub booked: watch::Receiver<Position>,
-    /// When the newest events were committed.
-    pub stamps: Stamps,
     /// Readings that rules could not use.
     pub notes: Notes,
     /// What is in force as of the records fed so far.
@@ -45,9 +41,15 @@ pub struct Pipeline {
 }
 
 fn engine_seconds(metrics: &prometheus::Registry) -> Result<Histogram, prometheus::Error> {
-    let buckets = [5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0];
+    let buckets = [
+        5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0,
+    ];
     let name = "citywatch_engine_epoch_seconds";
-    let options = HistogramOpts::new(name, "From an epoch's hand-over to the engine to its transitions.").buckets(buckets.to_vec());
+    let options = HistogramOpts::new(
+        name,
+        "From an epoch's hand-over to the engine to its transitions.",
+    )
+    .buckets(buckets.to_vec());
     let seconds = Histogram::with_opts(options)?;
     metrics.register(Box::new(seconds.clone()))?;
     Ok(seconds)
@@ -94,32 +96,59 @@ impl Pipeline {
         let (fed_sender, fed) = watch::channel(0);
         let (facts_sender, facts) = watch::channel(Arc::new(Facts::default()));
         let (booked_sender, booked) = watch::channel(ledger.position());
-        let stamps = Stamps::default();
-        let feed = Feed { engine, under_way: under_way.clone(), fed: fed_sender, facts: facts_sender };
+        let feed = Feed {
+            engine,
+            under_way: under_way.clone(),
+            fed: fed_sender,
+            facts: facts_sender,
+        };
         let reader = journal.reader(0);
         let runtime = tokio::runtime::Handle::current();
         let feed = std::thread::Builder::new()
             .name("feed".to_owned())
             .spawn(move || feed.run(reader, &runtime))
             .map_err(|error| format!("cannot start a thread: {error}"))?;
-        let book = tokio::spawn(Book { ledger, under_way, stamps: stamps.clone(), booked: booked_sender }.keep(epoch_inbox));
+        // a thread of its own: an alert must not wait behind the publishes that the runtime's threads serve
+        let book = Book {
+            ledger,
+            under_way,
+            booked: booked_sender,
+        };
+        let runtime = tokio::runtime::Handle::current();
+        let book = std::thread::Builder::new()
+            .name("book".to_owned())
+            .spawn(move || runtime.block_on(book.keep(epoch_inbox)))
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
         let source = journal.clone();
         let history = tokio::spawn(async move {
             if let Err(error) = history.follow(&source).await {
                 tracing::error!(%error, "the history stands still; charts and the count of readings with it");
             }
         });
-        Ok(Pipeline { feed, book, history, booked, stamps, notes, facts, fed })
+        Ok(Pipeline {
+            feed,
+            book,
+            history,
+            booked,
+            notes,
+            facts,
+            fed,
+        })
     }
 
     /// Waits until everything that the closed journal held has gone all the way.
     pub async fn drained(self) {
         let feed = tokio::task::spawn_blocking(move || self.feed.join());
-        for (what, ended) in
-            [("feed", feed.await.is_ok_and(|joined| joined.is_ok())), ("alert book", self.book.await.is_ok()), ("history", self.history.await.is_ok())]
-        {
+        let book = tokio::task::spawn_blocking(move || self.book.join());
+        for (what, ended) in [
+            ("feed", feed.await.is_ok_and(|joined| joined.is_ok())),
+            ("alert book", book.await.is_ok_and(|joined| joined.is_ok())),
+            ("history", self.history.await.is_ok()),
+        ] {
             if !ended {
-                tracing::error!("the {what} ended by a panic; the next start reads again from the journal");
+                tracing::error!(
+                    "the {what} ended by a panic; the next start reads again from the journal"
+                );
             }
         }
     }
@@ -159,7 +188,9 @@ impl Feed {
     }
 
     fn submit(&self, epoch: &Arc<[Record]>) -> Result<(), String> {
-        let Some(last) = epoch.last().map(|record| record.position) else { return Ok(()) };
+        let Some(last) = epoch.last().map(|record| record.position) else {
+            return Ok(());
+        };
         let newer = self.facts.borrow().after(epoch)?;
         {
             let mut under_way = lock(&self.under_way);
@@ -171,7 +202,9 @@ impl Feed {
         if let Some(facts) = newer {
             self.facts.send_replace(facts);
         }
-        self.engine.submit(epoch.clone()).map_err(|error| error.to_string())?;
+        self.engine
+            .submit(epoch.clone())
+            .map_err(|error| error.to_string())?;
         self.fed.send_replace(last);
         Ok(())
     }
@@ -180,7 +213,6 @@ impl Feed {
 struct Book {
     ledger: Ledger,
     under_way: Arc<Mutex<UnderWay>>,
-    stamps: Stamps,
     booked: watch::Sender<Position>,
 }
 
@@ -191,9 +223,17 @@ impl Book {
         while let Some(first) = inbox.recv().await {
             let gathered = gather(first, &mut inbox);
             self.catch_up(&mut facts, gathered.position);
-            let changes: Vec<Change> =
-                gathered.transitions.into_iter().map(|transition| facts.explain(transition)).collect();
-            self.write(LedgerEpoch { position: gathered.position, clock: gathered.clock, changes }).await;
+            let changes: Vec<Change> = gathered
+                .transitions
+                .into_iter()
+                .map(|transition| facts.explain(transition))
+                .collect();
+            self.write(LedgerEpoch {
+                position: gathered.position,
+                clock: gathered.clock,
+                changes,
+            })
+            .await;
         }
         if let Err(error) = self.ledger.flush_position().await {
             tracing::warn!(%error, "the ledger's position was not written; the next start reads a little more of the journal");
@@ -202,7 +242,11 @@ impl Book {
 
     fn catch_up(&self, facts: &mut Arc<Facts>, position: Position) {
         let mut under_way = lock(&self.under_way);
-        while under_way.facts.front().is_some_and(|(from, _)| *from <= position) {
+        while under_way
+            .facts
+            .front()
+            .is_some_and(|(from, _)| *from <= position)
+        {
             if let Some((_, newer)) = under_way.facts.pop_front() {
                 *facts = newer;
             }
@@ -214,10 +258,7 @@ impl Book {
         let mut wait = Duration::from_millis(100);
         loop {
             match self.ledger.apply(epoch.clone()).await {
-                Ok(applied) => {
-                    if !applied.alerts.is_empty() {
-                        self.stamps.add(*self.ledger.subscribe().borrow(), applied.committed);
-                    }
+                Ok(_) => {
                     self.booked.send_replace(epoch.position);
                     return;
                 }

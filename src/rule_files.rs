@@ -16,7 +16,10 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<RuleSource>, Vec<Problem>> {
             Ok(files) => {
                 for file in files {
                     match std::fs::read_to_string(&file) {
-                        Ok(text) => sources.push(RuleSource { file: file.display().to_string(), text }),
+                        Ok(text) => sources.push(RuleSource {
+                            file: file.display().to_string(),
+                            text,
+                        }),
                         Err(error) => problems.push(unreadable(&file, &error.to_string())),
                     }
                 }
@@ -24,7 +27,11 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<RuleSource>, Vec<Problem>> {
             Err(error) => problems.push(unreadable(path, &error)),
         }
     }
-    if problems.is_empty() { Ok(sources) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(sources)
+    } else {
+        Err(problems)
+    }
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
@@ -36,7 +43,10 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| error.to_string())?;
-    files.retain(|file| file.extension().is_some_and(|end| end == "yaml" || end == "yml"));
+    files.retain(|file| {
+        file.extension()
+            .is_some_and(|end| end == "yaml" || end == "yml")
+    });
     files.sort();
     if files.is_empty() {
         return Err("the folder holds no .yaml file".to_owned());

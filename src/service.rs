@@ -8,13 +8,11 @@ use std::time::{Duration, Instant};
 
 use citywatch_alerting::channel::{CapMqtt, Channel, Publisher, Timeouts, Webhook};
 use citywatch_alerting::{Ledger, Outbox, OutboxConfig, Settings};
-use citywatch_ingest::{
-    Clock, History, Intake, IntakeConfig, Journal, JournalConfig,
-};
 use citywatch_ingest::broker::{BrokerConfig, EmbeddedBroker, User};
 use citywatch_ingest::client::{ClientOptions, MqttClient};
 use citywatch_ingest::decode::Format;
 use citywatch_ingest::topic::{Template, Templates};
+use citywatch_ingest::{Clock, History, Intake, IntakeConfig, Journal, JournalConfig};
 use citywatch_model::Body;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -25,7 +23,7 @@ use crate::cap_broker::CapBroker;
 use crate::config::{Config, Role};
 use crate::http::{self, App, Tokens};
 use crate::lock::{self, FolderLock};
-use crate::pipeline::{Facts, Pipeline, Stamps};
+use crate::pipeline::{Facts, Pipeline};
 
 /// How long the last readings may take to reach the alert book when the service stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
@@ -80,12 +78,30 @@ impl Service {
         let ledger = open_ledger(config, &start, http, &metrics).await?;
         let history = History::open(folder.join("history"), &metrics).map_err(failed)?;
         let before = journal.last();
-        let pipeline = Pipeline::start(&journal, ledger.clone(), history.clone(), config.engine.workers, &metrics).map_err(StartError)?;
+        let pipeline = Pipeline::start(
+            &journal,
+            ledger.clone(),
+            history.clone(),
+            config.engine.workers,
+            &metrics,
+        )
+        .map_err(StartError)?;
         let facts = rebuilt(&pipeline, before).await?;
         let registry = put_in_force(&journal, &facts, &start).await?;
 
-        let intake_config = IntakeConfig { templates: templates(config)?, ..IntakeConfig::default() };
-        let intake = Intake::new(journal.clone(), history.clone(), start.clock.clone(), registry, intake_config, &metrics).map_err(failed)?;
+        let intake_config = IntakeConfig {
+            templates: templates(config)?,
+            ..IntakeConfig::default()
+        };
+        let intake = Intake::new(
+            journal.clone(),
+            history.clone(),
+            start.clock.clone(),
+            registry,
+            intake_config,
+            &metrics,
+        )
+        .map_err(failed)?;
         let own_token = http::new_token();
         let tokens = tokens(config, folder)?.with("citywatch", Role::Admin, &own_token);
         let embedded_broker = open_broker(config, &tokens, &intake).await?;
@@ -103,7 +119,6 @@ impl Service {
             journal: journal.clone(),
             facts: pipeline.facts.clone(),
             booked: pipeline.booked.clone(),
-            stamps: pipeline.stamps.clone(),
             notes: pipeline.notes.clone(),
             metrics,
             stop: stop.clone(),
@@ -112,7 +127,20 @@ impl Service {
         let http_server = tokio::spawn(http::serve(listener, app, tokens, stop.clone()));
         tokio::spawn(prune(ledger.clone(), stop));
         tracing::info!(%http, broker = broker.map(tracing::field::display), after_ms = started.elapsed().as_millis() as u64, "ready");
-        Ok(Service { http, broker, ledger, own_token, journal, pipeline, outbox, embedded_broker, cap_broker, http_server, stopping, _lock: lock })
+        Ok(Service {
+            http,
+            broker,
+            ledger,
+            own_token,
+            journal,
+            pipeline,
+            outbox,
+            embedded_broker,
+            cap_broker,
+            http_server,
+            stopping,
+            _lock: lock,
+        })
     }
 
     /// Position up to which the alert book is complete, as it moves.
@@ -125,29 +153,31 @@ impl Service {
         self.journal.last()
     }
 
-    /// When the newest events were committed.
-    pub fn stamps(&self) -> Stamps {
-        self.pipeline.stamps.clone()
-    }
-
-    /// Closes the doors, lets what was accepted go all the way, then closes the rest.
+    /// Closes the doors, lets what was accepted go all the way, then closes the rest. CAP messages over the
+    /// embedded broker that are not out by now go out at the next start.
     pub async fn stop(self) {
         tracing::info!("stopping: no more readings are accepted");
+        if let Some(client) = self.cap_broker {
+            client.close().await;
+        }
         if let Some(broker) = self.embedded_broker {
             broker.stop().await;
         }
         self.stopping.send_replace(true);
-        if tokio::time::timeout(Duration::from_secs(10), self.http_server).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(10), self.http_server)
+            .await
+            .is_err()
+        {
             tracing::warn!("some HTTP requests did not end within 10 s and are cut off");
         }
         self.journal.close().await;
-        if tokio::time::timeout(DRAIN_LIMIT, self.pipeline.drained()).await.is_err() {
+        if tokio::time::timeout(DRAIN_LIMIT, self.pipeline.drained())
+            .await
+            .is_err()
+        {
             tracing::warn!("the rest of the journal is evaluated at the next start");
         }
         self.outbox.stop().await;
-        if let Some(client) = self.cap_broker {
-            client.close().await;
-        }
         if let Err(error) = self.ledger.shutdown().await {
             tracing::warn!(%error, "the ledger was not closed in order; nothing is lost");
         }
@@ -161,7 +191,11 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     })
 }
 
-fn open_journal(config: &Config, clock: &Clock, metrics: &prometheus::Registry) -> Result<Journal, StartError> {
+fn open_journal(
+    config: &Config,
+    clock: &Clock,
+    metrics: &prometheus::Registry,
+) -> Result<Journal, StartError> {
     let journal = JournalConfig {
         free_space_mark: config.storage.free_space_mark,
         ..JournalConfig::new(config.storage.folder.join("journal"))
@@ -169,7 +203,12 @@ fn open_journal(config: &Config, clock: &Clock, metrics: &prometheus::Registry) 
     Journal::open(journal, clock.clone(), metrics).map_err(failed)
 }
 
-async fn open_ledger(config: &Config, start: &Start, http: SocketAddr, metrics: &prometheus::Registry) -> Result<Ledger, StartError> {
+async fn open_ledger(
+    config: &Config,
+    start: &Start,
+    http: SocketAddr,
+    metrics: &prometheus::Registry,
+) -> Result<Ledger, StartError> {
     let clock = start.clock.clone();
     let service = &config.service;
     let settings = Settings {
@@ -181,25 +220,37 @@ async fn open_ledger(config: &Config, start: &Start, http: SocketAddr, metrics: 
         ..Settings::default()
     };
     let path: PathBuf = config.storage.folder.join("ledger.sqlite");
-    let ledger = Ledger::open(path, start.bundle.directory.clone(), settings, metrics).await.map_err(failed)?;
+    let ledger = Ledger::open(path, start.bundle.directory.clone(), settings, metrics)
+        .await
+        .map_err(failed)?;
     ledger.set_zones(Arc::new(start.bundle.zones.clone()));
     Ok(ledger)
 }
 
 fn public_url(config: &Config, http: SocketAddr) -> String {
-    config.service.public_url.clone().map_or_else(|| format!("http://{http}"), |url| url.trim_end_matches('/').to_owned())
+    config.service.public_url.clone().map_or_else(
+        || format!("http://{http}"),
+        |url| url.trim_end_matches('/').to_owned(),
+    )
 }
 
 /// Waits until the engine has been given all that the journal held, and answers what was in force then.
 async fn rebuilt(pipeline: &Pipeline, last: u64) -> Result<Arc<Facts>, StartError> {
     let mut fed = pipeline.fed.clone();
-    let ended = || StartError("the journal could not be read to its end; the log says why".to_owned());
-    fed.wait_for(|position| *position >= last).await.map_err(|_| ended())?;
+    let ended =
+        || StartError("the journal could not be read to its end; the log says why".to_owned());
+    fed.wait_for(|position| *position >= last)
+        .await
+        .map_err(|_| ended())?;
     Ok(pipeline.facts.borrow().clone())
 }
 
 /// Journals the bundle if nothing is in force yet or the start asks for it, and that the service has started.
-async fn put_in_force(journal: &Journal, facts: &Facts, start: &Start) -> Result<Arc<citywatch_model::Registry>, StartError> {
+async fn put_in_force(
+    journal: &Journal,
+    facts: &Facts,
+    start: &Start,
+) -> Result<Arc<citywatch_model::Registry>, StartError> {
     let bundle = &start.bundle;
     let registry_change = facts.registry.change_to(&bundle.registry);
     let rules_differ = *facts.sources != bundle.sources;
@@ -208,7 +259,11 @@ async fn put_in_force(journal: &Journal, facts: &Facts, start: &Start) -> Result
     let mut registry = facts.registry.clone();
     if first || start.apply_bundle {
         if let Some(change) = registry_change {
-            tracing::info!(sensors = change.upsert.len(), removed = change.remove.len(), "registry put in force");
+            tracing::info!(
+                sensors = change.upsert.len(),
+                removed = change.remove.len(),
+                "registry put in force"
+            );
             bodies.push(Body::Registry(Arc::new(change)));
             registry = Arc::new(bundle.registry.clone());
         }
@@ -229,8 +284,15 @@ async fn put_in_force(journal: &Journal, facts: &Facts, start: &Start) -> Result
 }
 
 fn templates(config: &Config) -> Result<Templates, StartError> {
-    let templates = config.topics.readings.iter().map(|text| Template::new(text, Format::Citywatch));
-    templates.collect::<Result<_, _>>().map(Templates::new).map_err(failed)
+    let templates = config
+        .topics
+        .readings
+        .iter()
+        .map(|text| Template::new(text, Format::Citywatch));
+    templates
+        .collect::<Result<_, _>>()
+        .map(Templates::new)
+        .map_err(failed)
 }
 
 fn tokens(config: &Config, folder: &std::path::Path) -> Result<Tokens, StartError> {
@@ -243,7 +305,11 @@ fn tokens(config: &Config, folder: &std::path::Path) -> Result<Tokens, StartErro
     Ok(tokens.with("admin", Role::Admin, &token))
 }
 
-async fn open_broker(config: &Config, tokens: &Tokens, intake: &Intake) -> Result<Option<EmbeddedBroker>, StartError> {
+async fn open_broker(
+    config: &Config,
+    tokens: &Tokens,
+    intake: &Intake,
+) -> Result<Option<EmbeddedBroker>, StartError> {
     if !config.broker.enabled {
         return Ok(None);
     }
@@ -252,11 +318,16 @@ async fn open_broker(config: &Config, tokens: &Tokens, intake: &Intake) -> Resul
         let verify = {
             let name = name.clone();
             move |password: &[u8]| {
-                let bearer = std::str::from_utf8(password).ok().and_then(|password| tokens.bearer(password));
+                let bearer = std::str::from_utf8(password)
+                    .ok()
+                    .and_then(|password| tokens.bearer(password));
                 bearer.is_some_and(|bearer| bearer.name == name && bearer.may(Role::Device))
             }
         };
-        User { name, verify: Arc::new(verify) }
+        User {
+            name,
+            verify: Arc::new(verify),
+        }
     };
     let broker = BrokerConfig {
         max_packet: config.broker.max_packet,
@@ -264,14 +335,26 @@ async fn open_broker(config: &Config, tokens: &Tokens, intake: &Intake) -> Resul
         users: tokens.names(Role::Device).map(user).collect(),
         ..BrokerConfig::new(config.broker.listen)
     };
-    EmbeddedBroker::start(broker, intake.clone()).await.map(Some).map_err(failed)
+    EmbeddedBroker::start(broker, intake.clone())
+        .await
+        .map(Some)
+        .map_err(failed)
 }
 
-fn cap_client(config: &Config, embedded: Option<SocketAddr>, own_token: &str) -> Result<Option<MqttClient>, StartError> {
-    let own = embedded.map(|address| format!("mqtt://citywatch:{own_token}@{}", reachable(address)));
-    let Some(url) = config.delivery.cap_broker.clone().or(own) else { return Ok(None) };
+fn cap_client(
+    config: &Config,
+    embedded: Option<SocketAddr>,
+    own_token: &str,
+) -> Result<Option<MqttClient>, StartError> {
+    let own =
+        embedded.map(|address| format!("mqtt://citywatch:{own_token}@{}", reachable(address)));
+    let Some(url) = config.delivery.cap_broker.clone().or(own) else {
+        return Ok(None);
+    };
     let id = format!("citywatch-cap-{}", std::process::id());
-    MqttClient::connect(&url, &id, ClientOptions::default()).map(Some).map_err(failed)
+    MqttClient::connect(&url, &id, ClientOptions::default())
+        .map(Some)
+        .map_err(failed)
 }
 
 /// Where a client on this machine finds a listener.
@@ -282,8 +365,13 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-async fn start_outbox(config: &Config, ledger: &Ledger, cap_broker: Option<MqttClient>) -> Result<Outbox, StartError> {
-    let mut channels: Vec<Arc<dyn Channel>> = vec![Arc::new(Webhook::new(Timeouts::default()).map_err(failed)?)];
+async fn start_outbox(
+    config: &Config,
+    ledger: &Ledger,
+    cap_broker: Option<MqttClient>,
+) -> Result<Outbox, StartError> {
+    let mut channels: Vec<Arc<dyn Channel>> =
+        vec![Arc::new(Webhook::new(Timeouts::default()).map_err(failed)?)];
     if let Some(client) = cap_broker {
         let publisher: Arc<dyn Publisher> = Arc::new(CapBroker(client));
         channels.push(Arc::new(CapMqtt::new(publisher)));
@@ -295,7 +383,9 @@ async fn start_outbox(config: &Config, ledger: &Ledger, cap_broker: Option<MqttC
         retry_cap: delivery.longest_wait.to_std(),
         ..OutboxConfig::default()
     };
-    Outbox::start(ledger.clone(), channels, outbox).await.map_err(failed)
+    Outbox::start(ledger.clone(), channels, outbox)
+        .await
+        .map_err(failed)
 }
 
 async fn prune(ledger: Ledger, mut stop: watch::Receiver<bool>) {

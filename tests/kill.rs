@@ -1,7 +1,7 @@
 //! SIGKILL under load: what was acknowledged is in the history exactly once, and the transitions are those
 //! of an undisturbed run.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 
@@ -55,7 +55,11 @@ fn reading(number: u64) -> (String, i64, f64) {
 fn nothing_is_lost_or_doubled_by_ten_kills() {
     let mut service = Service::new(&[("rules/test.yaml", RULES)], "");
     service.start();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let sent = Arc::new(AtomicU64::new(0));
     let acknowledged = Arc::new(AtomicU64::new(0));
     let publishers: Vec<_> = (0..CONNECTIONS)
@@ -67,12 +71,18 @@ fn nothing_is_lost_or_doubled_by_ten_kills() {
 
     for kill in 1..=KILLS {
         support::wait_for("readings on their way", || {
-            let (sent, done) = (sent.load(Ordering::SeqCst), acknowledged.load(Ordering::SeqCst));
+            let (sent, done) = (
+                sent.load(Ordering::SeqCst),
+                acknowledged.load(Ordering::SeqCst),
+            );
             (sent >= kill * BETWEEN && done < sent).then_some(())
         });
         service.kill();
         let unacknowledged = sent.load(Ordering::SeqCst) - acknowledged.load(Ordering::SeqCst);
-        println!("kill {kill}: {unacknowledged} readings unacknowledged of {} sent", sent.load(Ordering::SeqCst));
+        println!(
+            "kill {kill}: {unacknowledged} readings unacknowledged of {} sent",
+            sent.load(Ordering::SeqCst)
+        );
         service.start();
     }
     for publisher in publishers {
@@ -87,6 +97,7 @@ fn nothing_is_lost_or_doubled_by_ten_kills() {
         .then_some(status)
     });
     println!("history: {}", status["history"]);
+    assert_eq!(missing(&service), Vec::<String>::new(), "{}", service.log());
     assert_eq!(status["history"]["readings"], READINGS);
     assert_eq!(status["history"]["conflicts"], 0);
     assert_eq!(transitions(&service), undisturbed());
@@ -95,7 +106,11 @@ fn nothing_is_lost_or_doubled_by_ten_kills() {
 
 /// One connection with its own sensors, so that each sensor's readings keep their order.
 async fn publish(connection: u64, url: String, sent: Arc<AtomicU64>, acknowledged: Arc<AtomicU64>) {
-    let options = ClientOptions { window: 20, longest_backoff: Duration::from_millis(500), ..ClientOptions::default() };
+    let options = ClientOptions {
+        window: 20,
+        longest_backoff: Duration::from_millis(500),
+        ..ClientOptions::default()
+    };
     let client = MqttClient::connect(&url, &format!("kill-{connection}"), options).unwrap();
     let mut tick = tokio::time::interval(Duration::from_micros(1_000_000 * CONNECTIONS / RATE));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
@@ -103,8 +118,12 @@ async fn publish(connection: u64, url: String, sent: Arc<AtomicU64>, acknowledge
     for number in (0..READINGS).filter(|number| number % CONNECTIONS == connection) {
         tick.tick().await;
         let (sensor, ts, value) = reading(number);
-        let payload = json!({"sensor": sensor, "ts": ts, "measurement": "level", "value": value}).to_string();
-        let receipt = client.send("citywatch/readings", payload, false).await.unwrap();
+        let payload =
+            json!({"sensor": sensor, "ts": ts, "measurement": "level", "value": value}).to_string();
+        let receipt = client
+            .send("citywatch/readings", payload, false)
+            .await
+            .unwrap();
         sent.fetch_add(1, Ordering::SeqCst);
         let acknowledged = acknowledged.clone();
         receipts.spawn(async move {
@@ -114,6 +133,32 @@ async fn publish(connection: u64, url: String, sent: Arc<AtomicU64>, acknowledge
     }
     receipts.join_all().await;
     client.close().await;
+}
+
+/// Readings that the history does not have.
+fn missing(service: &Service) -> Vec<String> {
+    let mut missing = Vec::new();
+    let turns = READINGS.div_ceil(CONNECTIONS * SENSORS_EACH);
+    for sensor in 0..CONNECTIONS * SENSORS_EACH {
+        let path = format!(
+            "/api/v1/readings?sensor=k-{sensor:03}&measurement=level&from=2026-01-01T00:00:00Z&to=2026-01-01T01:00:00Z&points=10000"
+        );
+        // at this many points a bucket is shorter than the second between two readings
+        let points = service.get(&path);
+        let times: Vec<&str> = points
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|point| point["time"].as_str().unwrap())
+            .collect();
+        for turn in 0..turns {
+            let time = Time::from_millis(START + turn as i64 * 1_000).to_string();
+            if !times.contains(&time.as_str()) {
+                missing.push(format!("k-{sensor:03} {time}"));
+            }
+        }
+    }
+    missing
 }
 
 type Step = (String, String, Option<f64>);
@@ -126,12 +171,21 @@ fn transitions(service: &Service) -> BTreeMap<(String, String), Vec<Step>> {
         let page = service.get(&format!("/api/v1/alerts?limit=1000{cursor}"));
         for alert in page["items"].as_array().unwrap() {
             let detail = service.get(&format!("/api/v1/alerts/{}", alert["id"]));
-            let steps = detail["transitions"].as_array().unwrap().iter().map(|step| {
-                let text = |key: &str| step[key].as_str().unwrap().to_owned();
-                (text("kind"), text("level"), step["value"].as_f64())
-            });
+            let steps = detail["transitions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|step| {
+                    let text = |key: &str| step[key].as_str().unwrap().to_owned();
+                    (text("kind"), text("level"), step["value"].as_f64())
+                });
             let text = |key: &str| alert[key].as_str().unwrap().to_owned();
-            assert!(found.insert((text("rule"), text("subject")), steps.collect()).is_none(), "two alerts of one rule and sensor");
+            assert!(
+                found
+                    .insert((text("rule"), text("subject")), steps.collect())
+                    .is_none(),
+                "two alerts of one rule and sensor"
+            );
         }
         match page["next"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
@@ -142,21 +196,46 @@ fn transitions(service: &Service) -> BTreeMap<(String, String), Vec<Step>> {
 
 /// The same readings, straight through the engine.
 fn undisturbed() -> BTreeMap<(String, String), Vec<Step>> {
-    let source = RuleSource { file: "test.yaml".to_owned(), text: RULES.to_owned() };
+    let source = RuleSource {
+        file: "test.yaml".to_owned(),
+        text: RULES.to_owned(),
+    };
     let rules = Arc::new(citywatch_rules::compile(&[source]).unwrap());
-    let setup = Setup { rules, registry: Registry::default(), workers: 1, epoch: 10_000 };
+    let setup = Setup {
+        rules,
+        registry: Registry::default(),
+        workers: 1,
+        epoch: 10_000,
+    };
     let observations = (0..READINGS).map(|number| {
         let (sensor, ts, value) = reading(number);
         let time = Time::from_millis(ts);
-        let value = Value { measurement: name("level"), value, unit: Name::default() };
-        Observation { sensor: name(&sensor), time, arrival: time, flags: 0, values: [value].into() }
+        let value = Value {
+            measurement: name("level"),
+            value,
+            unit: Name::default(),
+        };
+        Observation {
+            sensor: name(&sensor),
+            time,
+            arrival: time,
+            flags: 0,
+            values: [value].into(),
+        }
     });
     let mut found: BTreeMap<(String, String), Vec<Step>> = BTreeMap::new();
     let summary = citywatch_rules::backtest(observations, setup, |transition| {
         let key = (transition.rule.to_string(), transition.subject.to_string());
-        let step = (transition.kind.to_string(), transition.level.to_string(), transition.value);
+        let step = (
+            transition.kind.to_string(),
+            transition.level.to_string(),
+            transition.value,
+        );
         found.entry(key).or_default().push(step);
     });
-    assert!(summary.unwrap().raised > 100, "the load must raise something");
+    assert!(
+        summary.unwrap().raised > 100,
+        "the load must raise something"
+    );
     found
 }

@@ -99,7 +99,7 @@ impl LedgerError {
         )
     }
 
-    pub(crate) fn missing(what: &'static str, id: impl ToString) -> LedgerError {
+    pub(crate) fn missing(what: &'static str, id: impl std::fmt::Display) -> LedgerError {
         LedgerError::NotFound {
             what,
             id: id.to_string(),

@@ -21,8 +21,10 @@ pub use history::{
     Bucket, History, HistoryCount, HistoryError, KEPT_REJECTED, Observations, StoredReading,
 };
 pub use intake::{
-    Accepted, Door, Intake, IntakeConfig, IntakeError, MAX_NAME_BYTES, MAX_NEW_NAMES, MAX_SENSOR_BYTES,
-    MAX_UNKNOWN_SENSORS, Message, UnknownSensor,
+    Accepted, Door, Intake, IntakeConfig, IntakeError, MAX_NAME_BYTES, MAX_NEW_NAMES,
+    MAX_SENSOR_BYTES, MAX_UNKNOWN_SENSORS, Message, UnknownSensor,
 };
 pub use journal::{BLOCK_RECORDS, Journal, JournalConfig, JournalError, Reader};
-pub use rejected::{KEPT_PAYLOAD_BYTES, KEPT_REJECTIONS, Reason, RejectedPayload, Rejection, payload_text};
+pub use rejected::{
+    KEPT_PAYLOAD_BYTES, KEPT_REJECTIONS, Reason, RejectedPayload, Rejection, payload_text,
+};

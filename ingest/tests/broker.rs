@@ -187,8 +187,15 @@ async fn without_a_journal_there_is_no_acknowledgement_but_a_disconnect() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_topics_pass_and_only_foreign_ones_are_listed() {
     let house = House::new();
-    let broker = house.broker(any_port()).await;
-    let client = client(broker.local_addr(), "a");
+    let users = vec![User::with_password("citywatch", "secret")];
+    let broker = house
+        .broker(BrokerConfig {
+            users,
+            ..any_port()
+        })
+        .await;
+    let url = format!("mqtt://citywatch:secret@{}", broker.local_addr());
+    let client = MqttClient::connect(&url, "a", ClientOptions::default()).unwrap();
     let mut received = within(client.subscribe("#")).await.unwrap();
     for topic in ["citywatch/cap/1", "citywatch/cap", "zigbee2mqtt/kitchen"] {
         within(client.publish(topic, "payload", false))
@@ -198,6 +205,27 @@ async fn other_topics_pass_and_only_foreign_ones_are_listed() {
     }
     assert_eq!(house.rejected(), [Reason::UnknownTopic]);
     assert!(house.observations().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_else_publishes_warnings() {
+    let house = House::new();
+    let users = vec![User::with_password("citywatch", "secret")];
+    let broker = house
+        .broker(BrokerConfig {
+            users,
+            ..any_port()
+        })
+        .await;
+    let (forger, mut events) = raw_client(broker.local_addr(), "forger", None);
+    let forged = forger.publish("citywatch/cap/gas/red", QoS::AtLeastOnce, false, "<alert/>");
+    forged.await.unwrap();
+    within(async {
+        while let Ok(event) = events.poll().await {
+            assert!(!format!("{event:?}").contains("PubAck"), "{event:?}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

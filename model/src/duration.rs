@@ -11,14 +11,21 @@ pub struct Duration(i64);
 
 /// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a duration: write a number with ms, s, m, h or d, such as 30s, 5m or 2h, or bare seconds")]
+#[error(
+    "`{text}` is not a duration: write a number with ms, s, m, h or d, such as 30s, 5m or 2h, or bare seconds"
+)]
 pub struct DurationError {
     /// The text as it came.
     pub text: String,
 }
 
-const UNITS: [(&str, i64); 5] =
-    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const UNITS: [(&str, i64); 5] = [
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
 
 impl Duration {
     /// No time at all.
@@ -78,19 +85,34 @@ impl FromStr for Duration {
     type Err = DurationError;
 
     fn from_str(text: &str) -> Result<Duration, DurationError> {
-        let wrong = || DurationError { text: text.to_owned() };
+        let wrong = || DurationError {
+            text: text.to_owned(),
+        };
         let trimmed = text.trim();
         let digits = trimmed.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let unit = match &trimmed[digits.len()..] {
             "" => 1_000,
-            unit => UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?.1,
+            unit => {
+                UNITS
+                    .iter()
+                    .find(|(name, _)| *name == unit)
+                    .ok_or_else(wrong)?
+                    .1
+            }
         };
         let plain = digits.starts_with(|c: char| c.is_ascii_digit())
             && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
-        let number: f64 = plain.then(|| digits.parse().ok()).flatten().ok_or_else(wrong)?;
+        let number: f64 = plain
+            .then(|| digits.parse().ok())
+            .flatten()
+            .ok_or_else(wrong)?;
         let millis = (number * unit as f64).round();
         // 10,000 years is more than any window; above it the product could leave i64
-        if millis <= 3.2e14 { Ok(Duration(millis as i64)) } else { Err(wrong()) }
+        if millis <= 3.2e14 {
+            Ok(Duration(millis as i64))
+        } else {
+            Err(wrong())
+        }
     }
 }
 
@@ -146,13 +168,26 @@ mod tests {
             ("0", 0, "0s"),
         ] {
             let duration: Duration = text.parse().unwrap();
-            assert_eq!((duration.millis(), duration.to_string().as_str()), (millis, printed), "{text}");
+            assert_eq!(
+                (duration.millis(), duration.to_string().as_str()),
+                (millis, printed),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn refuses_what_is_not_a_duration() {
-        for text in ["", "m", "-5m", "5 weeks", "5x", "1e9d", "nan", "99999999999d"] {
+        for text in [
+            "",
+            "m",
+            "-5m",
+            "5 weeks",
+            "5x",
+            "1e9d",
+            "nan",
+            "99999999999d",
+        ] {
             assert!(text.parse::<Duration>().is_err(), "{text}");
         }
     }

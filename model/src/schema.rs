@@ -11,7 +11,8 @@ use crate::{Duration, Time};
 impl PartialSchema for Time {
     fn schema() -> RefOr<Schema> {
         let text = ObjectBuilder::new().schema_type(Type::String);
-        text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into()
+        text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .into()
     }
 }
 
@@ -24,7 +25,9 @@ impl ToSchema for Time {
 impl PartialSchema for Duration {
     fn schema() -> RefOr<Schema> {
         let text = ObjectBuilder::new().schema_type(Type::String);
-        text.description(Some("30s, 5m, 2h or 7d")).examples(["5m"]).into()
+        text.description(Some("30s, 5m, 2h or 7d"))
+            .examples(["5m"])
+            .into()
     }
 }
 

@@ -95,11 +95,23 @@ impl Registry {
     #[must_use]
     pub fn change_to(&self, newer: &Registry) -> Option<RegistryChange> {
         let change = RegistryChange {
-            upsert: newer.sensors.values().filter(|sensor| self.sensors.get(&sensor.id) != Some(*sensor)).cloned().collect(),
-            remove: self.sensors.keys().filter(|id| !newer.sensors.contains_key(id)).copied().collect(),
-            zone_parents: (self.zone_parents != newer.zone_parents).then(|| newer.zone_parents.clone()),
+            upsert: newer
+                .sensors
+                .values()
+                .filter(|sensor| self.sensors.get(&sensor.id) != Some(*sensor))
+                .cloned()
+                .collect(),
+            remove: self
+                .sensors
+                .keys()
+                .filter(|id| !newer.sensors.contains_key(id))
+                .copied()
+                .collect(),
+            zone_parents: (self.zone_parents != newer.zone_parents)
+                .then(|| newer.zone_parents.clone()),
         };
-        let empty = change.upsert.is_empty() && change.remove.is_empty() && change.zone_parents.is_none();
+        let empty =
+            change.upsert.is_empty() && change.remove.is_empty() && change.zone_parents.is_none();
         (!empty).then_some(change)
     }
 
@@ -135,7 +147,10 @@ mod tests {
 
     #[test]
     fn a_change_leads_from_one_registry_to_the_other() {
-        let sensor = |id: &str, label: &str| Sensor { name: label.to_owned(), ..Sensor::unknown(name(id)) };
+        let sensor = |id: &str, label: &str| Sensor {
+            name: label.to_owned(),
+            ..Sensor::unknown(name(id))
+        };
         let registry = |sensors: Vec<Sensor>| Registry {
             sensors: sensors.into_iter().map(|s| (s.id, s)).collect(),
             ..Registry::default()

@@ -50,7 +50,10 @@ impl Text {
     /// The same words in both languages.
     #[must_use]
     pub fn same(text: &str) -> Text {
-        Text { zh: text.to_owned(), en: text.to_owned() }
+        Text {
+            zh: text.to_owned(),
+            en: text.to_owned(),
+        }
     }
 
     /// Whether there is nothing to read in either language.

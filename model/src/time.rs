@@ -22,8 +22,8 @@ pub struct TimeError {
 impl Time {
     /// The earliest moment that RFC 3339 can write, year 0.
     pub const MIN: Time = Time(-62_167_219_200_000);
-    /// The latest moment that RFC 3339 can write, year 9999.
-    pub const MAX: Time = Time(253_402_207_200_999);
+    /// The latest moment that the time library can print, in year 9999.
+    pub const MAX: Time = Time(253_402_207_200_000);
 
     /// The moment `millis` milliseconds after the epoch, clamped to `MIN..=MAX`.
     #[must_use]
@@ -82,7 +82,9 @@ impl FromStr for Time {
         text.trim()
             .parse::<jiff::Timestamp>()
             .map(|moment| Time::from_millis(moment.as_millisecond()))
-            .map_err(|_| TimeError { text: text.to_owned() })
+            .map_err(|_| TimeError {
+                text: text.to_owned(),
+            })
     }
 }
 
@@ -107,13 +109,21 @@ mod tests {
     fn reads_any_offset_and_prints_utc() {
         let time: Time = "2026-11-22T08:00:00.250+08:00".parse().unwrap();
         assert_eq!(time.to_string(), "2026-11-22T00:00:00.25Z");
-        assert_eq!("2017-08-27T01:30:00Z".parse::<Time>().unwrap().to_string(), "2017-08-27T01:30:00Z");
+        assert_eq!(
+            "2017-08-27T01:30:00Z".parse::<Time>().unwrap().to_string(),
+            "2017-08-27T01:30:00Z"
+        );
         assert!("yesterday".parse::<Time>().is_err());
     }
 
     #[test]
     fn prints_every_moment_it_can_hold() {
-        for time in [Time::MIN, Time::MAX, Time::from_millis(i64::MAX), Time::from_millis(i64::MIN)] {
+        for time in [
+            Time::MIN,
+            Time::MAX,
+            Time::from_millis(i64::MAX),
+            Time::from_millis(i64::MIN),
+        ] {
             assert!(time.to_string().parse::<Time>().is_ok());
         }
     }

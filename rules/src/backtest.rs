@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::sync::mpsc;
 
-use citywatch_model::{Body, Duration, Observation, Record, Registry, Time, Transition, TransitionKind};
+use citywatch_model::{
+    Body, Duration, Observation, Record, Registry, Time, Transition, TransitionKind,
+};
 
 use crate::ast::RuleSet;
-use crate::dataflow::{Engine, EngineError, Epoch};
 use crate::engine::Counts;
 use crate::engine::core::Control;
 use crate::engine::counts::Tally;
+use crate::epoch::Epoch;
+use crate::parallel::{Engine, EngineError};
 
 /// What a backtest runs with.
 #[derive(Debug, Clone)]
@@ -50,7 +53,9 @@ impl Summary {
     /// Time from the earliest to the newest event.
     #[must_use]
     pub fn duration(&self) -> Duration {
-        self.first.zip(self.last).map_or(Duration::ZERO, |(first, last)| last.since(first))
+        self.first
+            .zip(self.last)
+            .map_or(Duration::ZERO, |(first, last)| last.since(first))
     }
 }
 
@@ -76,13 +81,17 @@ pub fn backtest(
         replay.read(observation);
         if replay.is_full() {
             replay.submit(&engine)?;
-            epochs.try_iter().for_each(|epoch| findings.take(epoch, &mut out));
+            epochs
+                .try_iter()
+                .for_each(|epoch| findings.take(epoch, &mut out));
         }
     }
     replay.submit(&engine)?;
     engine.close(replay.summary.last)?;
-    epochs.iter().for_each(|epoch| findings.take(epoch, &mut out));
-    Ok(findings.into_summary(replay.summary))
+    epochs
+        .iter()
+        .for_each(|epoch| findings.take(epoch, &mut out));
+    Ok(findings.into_summary(&replay.summary))
 }
 
 /// Turns observations into records.
@@ -100,23 +109,38 @@ struct Replay {
 impl Replay {
     fn new(setup: Setup) -> Replay {
         let controls = vec![(0, Control::Rules(Arc::clone(&setup.rules)))];
-        Replay { setup, summary: Summary::default(), clock: Time::MIN, position: 0, records: Vec::new(), gathered: 0, controls }
+        Replay {
+            setup,
+            summary: Summary::default(),
+            clock: Time::MIN,
+            position: 0,
+            records: Vec::new(),
+            gathered: 0,
+            controls,
+        }
     }
 
     fn read(&mut self, mut observation: Observation) {
         self.clock = self.clock.max(observation.time);
         observation.arrival = self.clock;
         if self.position == 0 {
-            let change = Registry::default().change_to(&self.setup.registry).unwrap_or_default();
+            let change = Registry::default()
+                .change_to(&self.setup.registry)
+                .unwrap_or_default();
             let change = Arc::new(change);
-            self.controls.push((1, Control::Registry(Arc::clone(&change))));
+            self.controls
+                .push((1, Control::Registry(Arc::clone(&change))));
             self.append(Body::Registry(change));
             self.append(Body::Start);
         }
         let summary = &mut self.summary;
         summary.observations += 1;
         summary.readings += observation.values.len() as u64;
-        summary.first = Some(summary.first.map_or(observation.time, |first| first.min(observation.time)));
+        summary.first = Some(
+            summary
+                .first
+                .map_or(observation.time, |first| first.min(observation.time)),
+        );
         summary.last = Some(self.clock);
         self.gathered += observation.values.len();
         self.append(Body::Observation(observation));
@@ -124,7 +148,11 @@ impl Replay {
 
     fn append(&mut self, body: Body) {
         self.position += 1;
-        self.records.push(Record { position: self.position, clock: self.clock, body });
+        self.records.push(Record {
+            position: self.position,
+            clock: self.clock,
+            body,
+        });
     }
 
     fn is_full(&self) -> bool {
@@ -157,14 +185,14 @@ impl Findings {
         self.tally.add(epoch.counts);
     }
 
-    fn into_summary(self, read: Summary) -> Summary {
+    fn into_summary(self, read: &Summary) -> Summary {
         let kind = |kind: TransitionKind| self.kinds[kind as usize];
         Summary {
             raised: kind(TransitionKind::Raise),
             changed: kind(TransitionKind::Change),
             cleared: kind(TransitionKind::Clear),
             counts: self.tally.newest(),
-            ..read
+            ..read.clone()
         }
     }
 }

@@ -14,12 +14,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use citywatch_model::{Body, Position, Record, Time, Transition};
-use serde::{Deserialize, Serialize};
 use timely::communication::WorkerGuards;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -28,168 +26,57 @@ use timely::dataflow::{InputHandle, ProbeHandle, StreamVec};
 use timely::progress::frontier::MutableAntichain;
 use timely::worker::Worker;
 
-use crate::engine::Counts;
-use crate::engine::core::{Control, Core, Share};
-use crate::engine::counts::Tally;
-use crate::problem::Problems;
+use crate::engine::core::{Core, Share};
+use crate::epoch::{Batch, Controls, Epoch, OnEpoch, Part, Records};
 
-/// Epochs that wait for a busy worker before `submit` blocks.
-const QUEUE: usize = 4;
 /// Epochs that a worker lets into the dataflow before the first of them is done.
 const AHEAD: u64 = 4;
 /// How long a worker that waits for others sleeps before it looks whether one of them has failed.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What came of one epoch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Epoch {
-    /// The last record read.
-    pub position: Position,
-    /// Its clock; of the last epoch of a backtest, the end of the clock.
-    pub clock: Time,
-    /// By time, position, rule and subject.
-    pub transitions: Vec<Transition>,
-    /// Counts since the epoch before; the newest unit mistakes are named.
-    pub counts: Counts,
-}
+/// The worker threads. They end once their queues are closed and everything in them is done.
+pub(crate) struct Workers(WorkerGuards<()>);
 
-/// Called on the engine's own thread. While it runs, the engine stands still.
-pub type OnEpoch = Box<dyn FnMut(Epoch) + Send>;
-
-/// Why the engine refuses.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// Nobody would do the work.
-    #[error("0 workers cannot run rules: give at least 1")]
-    NoWorkers,
-    /// The operating system gave no thread.
-    #[error("the engine could not start {workers} workers: {reason}; give fewer workers")]
-    Start {
-        /// How many were asked for.
-        workers: usize,
-        /// What timely says.
-        reason: String,
-    },
-    /// A rule set in the records does not compile. Nothing of the epoch has been read.
-    #[error("the rules of record {position} are not valid:\n{problems}")]
-    Rules {
-        /// The record.
-        position: Position,
-        /// Every mistake.
-        problems: Problems,
-    },
-    /// A worker is gone.
-    #[error("the engine has stopped because a worker or its receiver panicked: start it again from the journal")]
-    Stopped,
-}
-
-/// The running engine. Dropping it finishes what was submitted.
-pub struct Engine {
-    queues: Mutex<Vec<SyncSender<Batch>>>,
-    guards: Option<WorkerGuards<()>>,
-}
-
-/// One epoch on its way in.
-#[derive(Clone)]
-struct Batch {
-    records: Arc<[Record]>,
-    controls: Arc<[(Position, Control)]>,
-    end: Option<Time>,
-}
-
-/// What one worker found in one epoch.
-#[derive(Clone, Serialize, Deserialize)]
-struct Part {
-    position: Position,
-    clock: Time,
-    transitions: Vec<Transition>,
-    counts: Counts,
-}
-
-impl Engine {
-    /// Starts `workers` threads that know no rules and no sensors. `on_epoch` is called in order, once for each
-    /// epoch submitted.
-    ///
-    /// # Errors
-    /// If there are no workers or no threads for them.
-    pub fn start(workers: usize, on_epoch: OnEpoch) -> Result<Engine, EngineError> {
-        let communication = match workers {
-            0 => return Err(EngineError::NoWorkers),
-            1 => timely::CommunicationConfig::Thread,
-            _ => timely::CommunicationConfig::Process(workers),
-        };
-        let config = timely::Config { communication, worker: timely::WorkerConfig::default() };
-        let (queues, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| sync_channel(QUEUE)).unzip();
-        let receivers = Mutex::new(receivers.into_iter().map(Some).collect::<Vec<_>>());
-        let on_epoch = Mutex::new(Some(on_epoch));
-        let failed = Arc::new(AtomicBool::new(false));
-        let guards = timely::execute(config, move |worker| {
-            let receiver = receivers.lock().unwrap_or_else(PoisonError::into_inner)[worker.index()].take();
-            let on_epoch = (worker.index() == 0).then(|| on_epoch.lock().unwrap_or_else(PoisonError::into_inner).take());
-            let mark = FailureMark(Arc::clone(&failed));
-            if let Some(queue) = receiver {
-                work(worker, &queue, on_epoch.flatten(), &mark);
-            }
-        });
-        let guards = guards.map_err(|reason| EngineError::Start { workers, reason })?;
-        Ok(Engine { queues: Mutex::new(queues), guards: Some(guards) })
+impl Workers {
+    /// Waits for the end; whether nobody panicked.
+    pub(crate) fn join(self) -> bool {
+        self.0.join().iter().all(Result::is_ok)
     }
+}
 
-    /// Hands over the next records, in the order of their positions. Blocks while the engine is behind.
-    ///
-    /// # Errors
-    /// If a rule set among them does not compile, or the engine has stopped.
-    pub fn submit(&self, records: Arc<[Record]>) -> Result<(), EngineError> {
-        let mut controls = Vec::new();
-        for record in records.iter() {
-            match &record.body {
-                Body::Rules(sources) => {
-                    let position = record.position;
-                    let rules = crate::compile(sources).map_err(|problems| EngineError::Rules { position, problems })?;
-                    controls.push((position, Control::Rules(Arc::new(rules))));
-                }
-                Body::Registry(change) => controls.push((record.position, Control::Registry(Arc::clone(change)))),
-                Body::Observation(_) | Body::Tick | Body::Start | Body::Link { .. } => {}
-            }
+/// Starts a worker for each of `queues`. `on_epoch` runs on the first one.
+///
+/// # Errors
+/// What timely says if it cannot start the threads.
+pub(crate) fn start(queues: Vec<Receiver<Batch>>, on_epoch: OnEpoch) -> Result<Workers, String> {
+    let communication = match queues.len() {
+        1 => timely::CommunicationConfig::Thread,
+        workers => timely::CommunicationConfig::Process(workers),
+    };
+    let config = timely::Config {
+        communication,
+        worker: timely::WorkerConfig::default(),
+    };
+    let queues = Mutex::new(queues.into_iter().map(Some).collect::<Vec<_>>());
+    let on_epoch = Mutex::new(Some(on_epoch));
+    let failed = Arc::new(AtomicBool::new(false));
+    let guards = timely::execute(config, move |worker| {
+        let queue = queues.lock().unwrap_or_else(PoisonError::into_inner)[worker.index()].take();
+        let first = worker.index() == 0;
+        let on_epoch = first
+            .then(|| {
+                on_epoch
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take()
+            })
+            .flatten();
+        let mark = FailureMark(Arc::clone(&failed));
+        if let Some(queue) = queue {
+            work(worker, &queue, on_epoch, &mark);
         }
-        self.submit_with(records, controls)
-    }
-
-    /// The same with ready controls; one whose position lies before the first record comes before it.
-    pub(crate) fn submit_with(&self, records: Arc<[Record]>, controls: Vec<(Position, Control)>) -> Result<(), EngineError> {
-        self.send(&Batch { records, controls: controls.into(), end: None })
-    }
-
-    /// Finishes everything that was submitted. `end` is where a backtest's clock ends: moments up to and
-    /// including it fire and are reported as one more epoch.
-    ///
-    /// # Errors
-    /// If the engine has stopped before its time.
-    pub fn close(mut self, end: Option<Time>) -> Result<(), EngineError> {
-        if end.is_some() {
-            self.send(&Batch { records: Arc::new([]), controls: Arc::new([]), end })?;
-        }
-        self.join()
-    }
-
-    fn send(&self, batch: &Batch) -> Result<(), EngineError> {
-        // all queues under one lock, so that every worker sees the same order
-        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.iter().try_for_each(|queue| queue.send(batch.clone())).map_err(|_| EngineError::Stopped)
-    }
-
-    fn join(&mut self) -> Result<(), EngineError> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let results = self.guards.take().map(WorkerGuards::join).unwrap_or_default();
-        if results.iter().all(Result::is_ok) { Ok(()) } else { Err(EngineError::Stopped) }
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        // whoever cares calls `close`; the panic itself has been printed by its thread
-        self.join().ok();
-    }
+    })?;
+    Ok(Workers(guards))
 }
 
 /// Tells the other workers that this one panicked; they would wait for it for ever.
@@ -210,7 +97,12 @@ impl Drop for FailureMark {
 }
 
 /// A worker's life: feed the dataflow, step it, sleep when nothing is under way.
-fn work(worker: &mut Worker, queue: &Receiver<Batch>, on_epoch: Option<OnEpoch>, failure: &FailureMark) {
+fn work(
+    worker: &mut Worker,
+    queue: &Receiver<Batch>,
+    on_epoch: Option<OnEpoch>,
+    failure: &FailureMark,
+) {
     let (mut inputs, probe) = build(worker, on_epoch);
     let mut open = true;
     while worker.has_dataflows() {
@@ -230,7 +122,10 @@ fn work(worker: &mut Worker, queue: &Receiver<Batch>, on_epoch: Option<OnEpoch>,
             _ => {}
         }
         if failure.is_set() {
-            worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
+            worker
+                .installed_dataflows()
+                .into_iter()
+                .for_each(|dataflow| worker.drop_dataflow(dataflow));
             return;
         }
         worker.step_or_park(Some(PATIENCE));
@@ -253,15 +148,17 @@ fn queue_state(open: bool, done: u64, next: u64) -> Feed {
     }
 }
 
+type Handle<T> = InputHandle<u64, CapacityContainerBuilder<Vec<T>>>;
+
 struct Inputs {
-    records: InputHandle<u64, CapacityContainerBuilder<Vec<(Arc<[Record]>, Option<Time>)>>>,
-    controls: InputHandle<u64, CapacityContainerBuilder<Vec<Arc<[(Position, Control)]>>>>,
+    records: Handle<Records>,
+    controls: Handle<Controls>,
 }
 
 impl Inputs {
     fn feed(&mut self, batch: Batch) {
         let next = *self.records.time() + 1;
-        self.records.send((batch.records, batch.end));
+        self.records.send(batch.records);
         self.controls.send(batch.controls);
         self.records.advance_to(next);
         self.controls.advance_to(next);
@@ -269,7 +166,10 @@ impl Inputs {
 }
 
 fn build(worker: &mut Worker, on_epoch: Option<OnEpoch>) -> (Option<Inputs>, ProbeHandle<u64>) {
-    let share = Share { index: worker.index() as u64, of: worker.peers() as u64 };
+    let share = Share {
+        index: worker.index() as u64,
+        of: worker.peers() as u64,
+    };
     worker.dataflow::<u64, _, _>(|scope| {
         let (records_input, records) = scope.new_input();
         let (controls_input, controls) = scope.new_input();
@@ -279,64 +179,72 @@ fn build(worker: &mut Worker, on_epoch: Option<OnEpoch>) -> (Option<Inputs>, Pro
                 let mut waiting: BTreeMap<u64, Waiting> = BTreeMap::new();
                 move |(records, records_frontier), (controls, controls_frontier), output| {
                     records.for_each_stamp(|time, data| {
-                        let Some(capability) = time.retain_least(output.output_index()) else { return };
-                        let waiting = waiting.entry(*capability.time()).or_insert_with(|| Waiting::new(capability));
-                        waiting.records.extend(data.flat_map(|items: &mut Vec<_>| items.drain(..)));
+                        let Some(capability) = time.retain_least(output.output_index()) else {
+                            return;
+                        };
+                        let waiting = waiting
+                            .entry(*capability.time())
+                            .or_insert_with(|| Waiting::new(capability));
+                        waiting
+                            .records
+                            .extend(data.flat_map(|items: &mut Vec<_>| items.drain(..)));
                     });
                     controls.for_each_stamp(|time, data| {
-                        let Some(capability) = time.retain_least(output.output_index()) else { return };
-                        let waiting = waiting.entry(*capability.time()).or_insert_with(|| Waiting::new(capability));
-                        waiting.controls.extend(data.flat_map(|items: &mut Vec<_>| items.drain(..)));
+                        let Some(capability) = time.retain_least(output.output_index()) else {
+                            return;
+                        };
+                        let waiting = waiting
+                            .entry(*capability.time())
+                            .or_insert_with(|| Waiting::new(capability));
+                        waiting
+                            .controls
+                            .extend(data.flat_map(|items: &mut Vec<_>| items.drain(..)));
                     });
-                    while let Some(ready) = passed(&mut waiting, &[records_frontier, controls_frontier]) {
-                        output.session(&ready.capability).give(ready.run(&mut core));
+                    while let Some(ready) =
+                        passed(&mut waiting, &[records_frontier, controls_frontier])
+                    {
+                        output.session(&ready.capability).give(Part::of(
+                            &mut core,
+                            &ready.records,
+                            &ready.controls,
+                        ));
                     }
                 }
             });
         let probe = gather(parts, on_epoch);
-        (Some(Inputs { records: records_input, controls: controls_input }), probe)
+        (
+            Some(Inputs {
+                records: records_input,
+                controls: controls_input,
+            }),
+            probe,
+        )
     })
 }
 
 /// The earliest entry whose epoch is complete on every input.
 fn passed<T>(waiting: &mut BTreeMap<u64, T>, frontiers: &[&MutableAntichain<u64>]) -> Option<T> {
     let first = waiting.first_entry()?;
-    let complete = frontiers.iter().all(|frontier| !frontier.less_equal(first.key()));
+    let complete = frontiers
+        .iter()
+        .all(|frontier| !frontier.less_equal(first.key()));
     complete.then(|| first.remove())
 }
 
 /// An epoch that is not known to be complete yet.
 struct Waiting {
     capability: Capability<u64>,
-    records: Vec<(Arc<[Record]>, Option<Time>)>,
-    controls: Vec<Arc<[(Position, Control)]>>,
+    records: Vec<Records>,
+    controls: Vec<Controls>,
 }
 
 impl Waiting {
     fn new(capability: Capability<u64>) -> Waiting {
-        Waiting { capability, records: Vec::new(), controls: Vec::new() }
-    }
-
-    /// Merges both inputs by position: a control follows the record that carries its position.
-    fn run(&self, core: &mut Core) -> Part {
-        let mut transitions = Vec::new();
-        let mut controls = self.controls.iter().flat_map(|list| list.iter()).peekable();
-        for (records, end) in &self.records {
-            for record in records.iter() {
-                while let Some((_, control)) = controls.next_if(|(position, _)| *position < record.position) {
-                    core.control(control, &mut transitions);
-                }
-                core.step(record, &mut transitions);
-                while let Some((_, control)) = controls.next_if(|(position, _)| *position == record.position) {
-                    core.control(control, &mut transitions);
-                }
-            }
-            if let Some(end) = end {
-                core.finish(*end, &mut transitions);
-            }
+        Waiting {
+            capability,
+            records: Vec::new(),
+            controls: Vec::new(),
         }
-        let (position, clock) = core.reached();
-        Part { position, clock, transitions, counts: core.take_counts() }
     }
 }
 
@@ -350,32 +258,22 @@ fn gather(parts: StreamVec<'_, u64, Part>, on_epoch: Option<OnEpoch>) -> ProbeHa
             let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<Part>)> = BTreeMap::new();
             move |(input, frontier), output| {
                 input.for_each_stamp(|time, data| {
-                    let Some(capability) = time.retain_least(output.output_index()) else { return };
-                    let held = waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
-                    held.1.extend(data.flat_map(|items: &mut Vec<_>| items.drain(..)));
+                    let Some(capability) = time.retain_least(output.output_index()) else {
+                        return;
+                    };
+                    let held = waiting
+                        .entry(*capability.time())
+                        .or_insert_with(|| (capability, Vec::new()));
+                    held.1
+                        .extend(data.flat_map(|items: &mut Vec<_>| items.drain(..)));
                 });
                 while let Some((_capability, parts)) = passed(&mut waiting, &[frontier]) {
                     if let Some(on_epoch) = &mut on_epoch {
-                        on_epoch(merged(parts));
+                        on_epoch(Epoch::merged(parts));
                     }
                 }
             }
         },
     );
     done.probe().0
-}
-
-fn merged(parts: Vec<Part>) -> Epoch {
-    let mut epoch = Epoch { position: 0, clock: Time::MIN, transitions: Vec::new(), counts: Counts::default() };
-    let mut tally = Tally::default();
-    for mut part in parts {
-        epoch.position = epoch.position.max(part.position);
-        epoch.clock = epoch.clock.max(part.clock);
-        epoch.transitions.append(&mut part.transitions);
-        tally.add(part.counts);
-    }
-    // stable: what one rule does at one subject comes from one worker, in order already
-    epoch.transitions.sort_by(|a, b| (a.time, a.position, a.rule, a.subject).cmp(&(b.time, b.position, b.rule, b.subject)));
-    epoch.counts = tally.newest();
-    epoch
 }

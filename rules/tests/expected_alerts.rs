@@ -9,7 +9,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use citywatch_model::{Observation, Registry, RuleSource, Time, Transition, TransitionKind, Value, name};
+use citywatch_model::{
+    Observation, Registry, RuleSource, Time, Transition, TransitionKind, Value, name,
+};
 use citywatch_rules::{Setup, Summary, backtest, compile};
 use flate2::read::MultiGzDecoder;
 
@@ -17,27 +19,50 @@ use flate2::read::MultiGzDecoder;
 type Interval = (String, String, Time, Option<Time>);
 
 fn folder(set: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/demo/data").join(set)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../deploy/demo/data")
+        .join(set)
 }
 
 fn rows(path: &Path) -> Vec<csv::StringRecord> {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let gzipped = path.extension().is_some_and(|extension| extension == "gz");
-    let source: Box<dyn Read> = if gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    csv::Reader::from_reader(source).into_records().map(Result::unwrap).collect()
+    let source: Box<dyn Read> = if gzipped {
+        Box::new(MultiGzDecoder::new(file))
+    } else {
+        Box::new(file)
+    };
+    csv::Reader::from_reader(source)
+        .into_records()
+        .map(Result::unwrap)
+        .collect()
 }
 
 /// Adjacent rows of one sensor and time are one observation.
 fn observations(set: &str) -> Vec<Observation> {
     let plain = folder(set).join("readings.csv");
-    let rows = rows(&if plain.exists() { plain } else { folder(set).join("readings.csv.gz") });
+    let rows = rows(&if plain.exists() {
+        plain
+    } else {
+        folder(set).join("readings.csv.gz")
+    });
     let mut observations: Vec<Observation> = Vec::new();
     for row in &rows {
         let (time, sensor): (Time, _) = (row[0].parse().unwrap(), name(&row[1]));
-        let value = Value { measurement: name(&row[3]), value: row[4].parse().unwrap(), unit: name(&row[5]) };
+        let value = Value {
+            measurement: name(&row[3]),
+            value: row[4].parse().unwrap(),
+            unit: name(&row[5]),
+        };
         match observations.last_mut() {
             Some(last) if last.time == time && last.sensor == sensor => last.values.push(value),
-            _ => observations.push(Observation { sensor, time, arrival: time, flags: 0, values: [value].into() }),
+            _ => observations.push(Observation {
+                sensor,
+                time,
+                arrival: time,
+                flags: 0,
+                values: [value].into(),
+            }),
         }
     }
     observations
@@ -46,33 +71,73 @@ fn observations(set: &str) -> Vec<Observation> {
 /// The intervals of `expected_alerts.csv`, whose columns differ from set to set.
 fn expected(set: &str) -> BTreeSet<Interval> {
     let path = folder(set).join("expected_alerts.csv");
-    let headers = csv::Reader::from_path(&path).unwrap().headers().unwrap().clone();
+    let headers = csv::Reader::from_path(&path)
+        .unwrap()
+        .headers()
+        .unwrap()
+        .clone();
     let column = |name: &str| headers.iter().position(|header| header == name).unwrap();
-    let (rule, sensor, raise, clear) = (column("rule_id"), column("sensor_id"), column("raise"), column("clear"));
+    let (rule, sensor, raise, clear) = (
+        column("rule_id"),
+        column("sensor_id"),
+        column("raise"),
+        column("clear"),
+    );
     let interval = |row: csv::StringRecord| {
         let clear = (!row[clear].is_empty()).then(|| row[clear].parse().unwrap());
-        (row[rule].to_owned(), row[sensor].to_owned(), row[raise].parse().unwrap(), clear)
+        (
+            row[rule].to_owned(),
+            row[sensor].to_owned(),
+            row[raise].parse().unwrap(),
+            clear,
+        )
     };
     rows(&path).into_iter().map(interval).collect()
 }
 
 fn intervals(transitions: &[Transition]) -> BTreeSet<Interval> {
-    let raised = transitions.iter().enumerate().filter(|(_, transition)| transition.kind == TransitionKind::Raise);
+    let raised = transitions
+        .iter()
+        .enumerate()
+        .filter(|(_, transition)| transition.kind == TransitionKind::Raise);
     raised
         .map(|(place, raise)| {
-            let next = transitions[place + 1..].iter().find(|next| next.rule == raise.rule && next.subject == raise.subject);
+            let next = transitions[place + 1..]
+                .iter()
+                .find(|next| next.rule == raise.rule && next.subject == raise.subject);
             assert!(next.is_none_or(|next| next.kind == TransitionKind::Clear));
-            (raise.rule.to_string(), raise.subject.to_string(), raise.time, next.map(|clear| clear.time))
+            (
+                raise.rule.to_string(),
+                raise.subject.to_string(),
+                raise.time,
+                next.map(|clear| clear.time),
+            )
         })
         .collect()
 }
 
-fn replay(observations: &[Observation], rules: &str, workers: usize, epoch: usize) -> (Vec<Transition>, Summary) {
-    let source = RuleSource { file: "plain.yaml".to_owned(), text: rules.to_owned() };
+fn replay(
+    observations: &[Observation],
+    rules: &str,
+    workers: usize,
+    epoch: usize,
+) -> (Vec<Transition>, Summary) {
+    let source = RuleSource {
+        file: "plain.yaml".to_owned(),
+        text: rules.to_owned(),
+    };
     let rules = Arc::new(compile(&[source]).unwrap_or_else(|problems| panic!("{problems}")));
     let mut transitions = Vec::new();
-    let setup = Setup { rules, registry: Registry::default(), workers, epoch };
-    let summary = backtest(observations.iter().cloned(), setup, |transition| transitions.push(transition.clone())).unwrap();
+    let setup = Setup {
+        rules,
+        registry: Registry::default(),
+        workers,
+        epoch,
+    };
+    let summary = backtest(observations.iter().cloned(), setup, |transition| {
+        transitions.push(transition.clone())
+    })
+    .unwrap();
     (transitions, summary)
 }
 
@@ -81,12 +146,24 @@ fn check(set: &str, rules: &str) {
     let observations = observations(set);
     let (transitions, summary) = replay(&observations, rules, 1, 10_000);
     assert_eq!(intervals(&transitions), expected(set), "{set}");
-    assert_eq!(summary.readings, observations.iter().map(|observation| observation.values.len() as u64).sum::<u64>());
+    assert_eq!(
+        summary.readings,
+        observations
+            .iter()
+            .map(|observation| observation.values.len() as u64)
+            .sum::<u64>()
+    );
     assert_eq!(summary.raised as usize, expected(set).len());
     for (workers, epoch) in [(4, 10_000), (1, 1), (4, 1)] {
         let (others, other) = replay(&observations, rules, workers, epoch);
-        assert_eq!(others, transitions, "{set}: {workers} workers, epochs of {epoch}");
-        assert_eq!(other, summary, "{set}: {workers} workers, epochs of {epoch}");
+        assert_eq!(
+            others, transitions,
+            "{set}: {workers} workers, epochs of {epoch}"
+        );
+        assert_eq!(
+            other, summary,
+            "{set}: {workers} workers, epochs of {epoch}"
+        );
     }
 }
 
@@ -141,7 +218,11 @@ fn fire_raws_saddle_mountain_2020() {
 
 #[test]
 fn every_set_with_expected_alerts_is_tested() {
-    let sets = std::fs::read_dir(folder("")).unwrap().map(|entry| entry.unwrap().path());
-    let with_alerts = sets.filter(|path| path.join("expected_alerts.csv").exists()).count();
+    let sets = std::fs::read_dir(folder(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let with_alerts = sets
+        .filter(|path| path.join("expected_alerts.csv").exists())
+        .count();
     assert_eq!(with_alerts, 5, "a new set needs a test here");
 }

@@ -22,7 +22,9 @@ pub fn run(options: &Backtest) -> ExitCode {
     match replay(options) {
         Ok(()) => ExitCode::SUCCESS,
         // whoever reads our output has seen enough
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(Failure::Output(error)) => problem(&format!("cannot write the transitions: {error}")),
         Err(Failure::Problems(problems)) => problem(&problems.join("\n")),
     }
@@ -49,7 +51,10 @@ fn replay(options: &Backtest) -> Result<(), Failure> {
     let one = |error: &dyn std::fmt::Display| Failure::Problems(vec![error.to_string()]);
     let registry = Arc::new(bundle.registry.clone());
     let bad_rows = Arc::new(AtomicUsize::new(0));
-    let options_read = Options { registry, on_bad_row: Some(tell_bad_rows(bad_rows.clone())) };
+    let options_read = Options {
+        registry,
+        on_bad_row: Some(tell_bad_rows(bad_rows.clone())),
+    };
     let recorded = recorded::open(&options.data, options_read).map_err(|error| one(&error))?;
     let read = recorded.progress();
     let bar = progress(read.total());
@@ -61,7 +66,13 @@ fn replay(options: &Backtest) -> Result<(), Failure> {
         observation
     });
     let mut printer = Printer::new(options.format, &bundle.rules);
-    let summary = evaluate(options, &bundle.rules, bundle.registry, observations, &mut printer);
+    let summary = evaluate(
+        options,
+        &bundle.rules,
+        bundle.registry,
+        observations,
+        &mut printer,
+    );
     bar.finish_and_clear();
     let summary = summary.map_err(|error| one(&error))?;
     printer.end().map_err(Failure::Output)?;
@@ -98,7 +109,9 @@ fn progress(bytes: u64) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(bytes);
-    if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {percent}% {eta} left") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{elapsed_precise} {wide_bar} {percent}% {eta} left")
+    {
         bar.set_style(style);
     }
     bar
@@ -114,8 +127,17 @@ struct Printer {
 
 impl Printer {
     fn new(format: Format, rules: &RuleSet) -> Printer {
-        let units = rules.rules.iter().map(|rule| (rule.info.id, rule.info.unit)).collect();
-        Printer { format, units, out: BufWriter::with_capacity(1 << 16, io::stdout()), failed: None }
+        let units = rules
+            .rules
+            .iter()
+            .map(|rule| (rule.info.id, rule.info.unit))
+            .collect();
+        Printer {
+            format,
+            units,
+            out: BufWriter::with_capacity(1 << 16, io::stdout()),
+            failed: None,
+        }
     }
 
     fn print(&mut self, transition: &Transition) {
@@ -139,11 +161,22 @@ impl Printer {
                 self.out.write_all(b"\n")
             }
             Format::Text => {
-                let Transition { time, kind, rule, subject, level, .. } = transition;
+                let Transition {
+                    time,
+                    kind,
+                    rule,
+                    subject,
+                    level,
+                    ..
+                } = transition;
                 write!(self.out, "{time:<24} {kind:<6} {level:<6} {rule} {subject}")?;
                 if let Some(value) = transition.value {
                     let unit = self.units.get(rule).map_or("", |unit| unit.as_str());
-                    write!(self.out, " {value}{}{unit}", if unit.is_empty() { "" } else { " " })?;
+                    write!(
+                        self.out,
+                        " {value}{}{unit}",
+                        if unit.is_empty() { "" } else { " " }
+                    )?;
                 }
                 writeln!(self.out)
             }
@@ -194,9 +227,15 @@ fn summary_text(summary: &Summary, bad_rows: usize) -> String {
         (bad_rows as u64, "bad rows, not read"),
         (counts.late, "late readings, which only fill windows"),
         (counts.repeats, "readings that came twice"),
-        (counts.conflicts, "readings that came again with another value; the first one counts"),
+        (
+            counts.conflicts,
+            "readings that came again with another value; the first one counts",
+        ),
         (counts.implausible, "implausible readings, shown to no rule"),
-        (counts.unit_errors, "readings in a unit that a rule cannot convert, not shown to it"),
+        (
+            counts.unit_errors,
+            "readings in a unit that a rule cannot convert, not shown to it",
+        ),
     ] {
         if count > 0 {
             text.push_str(&format!("{count} {what}\n"));

@@ -10,7 +10,9 @@ use crate::{bundle, config, rule_files};
 
 pub fn run(options: &Check) -> ExitCode {
     if options.config.is_none() && options.rules.is_empty() {
-        eprintln!("citywatch check: name a configuration with --config, rules with --rules, or both");
+        eprintln!(
+            "citywatch check: name a configuration with --config, rules with --rules, or both"
+        );
         return ExitCode::from(2);
     }
     let mut report = Report::default();
@@ -61,12 +63,23 @@ impl Report {
     fn check_rules(&mut self, sources: &[RuleSource]) {
         match citywatch_rules::run_scenarios(sources) {
             Ok(report) => {
-                println!("{} tests in {} rule files passed, {} failed", report.passed, sources.len(), report.failed.len());
-                report.failed.iter().for_each(|failure| self.problem(failure));
+                println!(
+                    "{} tests in {} rule files passed, {} failed",
+                    report.passed,
+                    sources.len(),
+                    report.failed.len()
+                );
+                report
+                    .failed
+                    .iter()
+                    .for_each(|failure| self.problem(failure));
             }
             Err(problems) => {
                 self.problems += problems.list.len();
-                eprintln!("{}", problems.render(std::io::IsTerminal::is_terminal(&std::io::stderr())));
+                eprintln!(
+                    "{}",
+                    problems.render(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+                );
             }
         }
     }
@@ -75,7 +88,10 @@ impl Report {
         match self.problems {
             0 => ExitCode::SUCCESS,
             count => {
-                eprintln!("{count} {}", if count == 1 { "problem" } else { "problems" });
+                eprintln!(
+                    "{count} {}",
+                    if count == 1 { "problem" } else { "problems" }
+                );
                 ExitCode::FAILURE
             }
         }

@@ -51,7 +51,10 @@ pub struct Service {
 impl Default for Service {
     fn default() -> Service {
         Service {
-            name: Text { zh: "城市安全风险监测预警中心".to_owned(), en: "Citywatch".to_owned() },
+            name: Text {
+                zh: "城市安全风险监测预警中心".to_owned(),
+                en: "Citywatch".to_owned(),
+            },
             sender: "citywatch@localhost".to_owned(),
             timezone: "Asia/Shanghai".to_owned(),
             public_url: None,
@@ -69,7 +72,9 @@ pub struct Http {
 
 impl Default for Http {
     fn default() -> Http {
-        Http { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+        Http {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+        }
     }
 }
 
@@ -101,7 +106,8 @@ impl Default for Broker {
 impl Broker {
     /// Whether a client without a password gets in.
     pub fn anonymous(&self) -> bool {
-        self.allow_anonymous.unwrap_or_else(|| self.listen.ip().is_loopback())
+        self.allow_anonymous
+            .unwrap_or_else(|| self.listen.ip().is_loopback())
     }
 }
 
@@ -120,7 +126,9 @@ impl Default for Topics {
             "citywatch/readings/{sensor}",
             "citywatch/readings/{sensor}/{measurement}",
         ];
-        Topics { readings: readings.map(str::to_owned).to_vec() }
+        Topics {
+            readings: readings.map(str::to_owned).to_vec(),
+        }
     }
 }
 
@@ -164,7 +172,10 @@ pub struct Storage {
 
 impl Default for Storage {
     fn default() -> Storage {
-        Storage { folder: PathBuf::from("data"), free_space_mark: 256 << 20 }
+        Storage {
+            folder: PathBuf::from("data"),
+            free_space_mark: 256 << 20,
+        }
     }
 }
 
@@ -194,7 +205,18 @@ impl Default for Delivery {
 }
 
 /// What a token's bearer may do; each role includes those before it, but for `device`, which stands alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize, utoipa::ToSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Deserialize,
+    serde::Serialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// May only bring readings.

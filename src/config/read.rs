@@ -35,9 +35,17 @@ pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| {
         let message = format!("cannot read the configuration: {error}; name another with --config");
-        vec![Problem { file: file.clone(), line: 0, message }]
+        vec![Problem {
+            file: file.clone(),
+            line: 0,
+            message,
+        }]
     })?;
-    let mut reader = Reader { file, text: &text, problems: Vec::new() };
+    let mut reader = Reader {
+        file,
+        text: &text,
+        problems: Vec::new(),
+    };
     let mut config = reader.config();
     reader.judge(&config);
     if !reader.problems.is_empty() {
@@ -86,7 +94,10 @@ impl<'t> Reader<'t> {
     fn tokens(&mut self, value: Spanned<DeValue<'t>>) -> Vec<Token> {
         let start = value.span().start;
         let DeValue::Array(entries) = value.into_inner() else {
-            self.problem(start, "`tokens` is a list: write [[tokens]] above each".to_owned());
+            self.problem(
+                start,
+                "`tokens` is a list: write [[tokens]] above each".to_owned(),
+            );
             return Vec::new();
         };
         let mut tokens = Vec::new();
@@ -121,8 +132,15 @@ impl<'t> Reader<'t> {
     }
 
     fn problem(&mut self, offset: usize, message: String) {
-        let line = self.text[..offset.min(self.text.len())].matches('\n').count() + 1;
-        self.problems.push(Problem { file: self.file.clone(), line, message });
+        let line = self.text[..offset.min(self.text.len())]
+            .matches('\n')
+            .count()
+            + 1;
+        self.problems.push(Problem {
+            file: self.file.clone(),
+            line,
+            message,
+        });
     }
 
     /// What the types cannot say.
@@ -137,7 +155,8 @@ impl<'t> Reader<'t> {
         if config.engine.workers == 0 || config.engine.workers > 64 {
             self.at_value("workers", "`workers` must lie between 1 and 64".to_owned());
         }
-        if config.service.sender.contains([' ', ',', '<', '&']) || config.service.sender.is_empty() {
+        if config.service.sender.contains([' ', ',', '<', '&']) || config.service.sender.is_empty()
+        {
             let message = "`sender` must be a name without spaces, commas, < and &, such as duty@city.example";
             self.at_value("sender", message.to_owned());
         }
@@ -158,18 +177,28 @@ fn wrong_token(token: &Token) -> Option<String> {
     let name = &token.name;
     match (&token.token, &token.token_sha256) {
         (Some(text), None) if text.chars().count() >= 16 => None,
-        (Some(_), None) => Some(format!("the token of `{name}` is shorter than 16 characters")),
-        (None, Some(hash)) if hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => None,
-        (None, Some(_)) => Some(format!("`token_sha256` of `{name}` is not 64 hexadecimal digits")),
+        (Some(_), None) => Some(format!(
+            "the token of `{name}` is shorter than 16 characters"
+        )),
+        (None, Some(hash)) if hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            None
+        }
+        (None, Some(_)) => Some(format!(
+            "`token_sha256` of `{name}` is not 64 hexadecimal digits"
+        )),
         _ => Some(format!("`{name}` needs either `token` or `token_sha256`")),
     }
 }
 
 /// Removes the entry of a table whose key or value lies at `span`; false if there is none.
 fn take_out(value: &mut Spanned<DeValue<'_>>, span: Option<std::ops::Range<usize>>) -> bool {
-    let (Some(span), DeValue::Table(table)) = (span, value.get_mut()) else { return false };
+    let (Some(span), DeValue::Table(table)) = (span, value.get_mut()) else {
+        return false;
+    };
     let before = table.len();
-    let kept = std::mem::take(table).into_iter().filter(|(key, value)| key.span() != span && value.span() != span);
+    let kept = std::mem::take(table)
+        .into_iter()
+        .filter(|(key, value)| key.span() != span && value.span() != span);
     *table = kept.collect();
     table.len() < before
 }
@@ -186,7 +215,10 @@ mod tests {
         let shown = format!("{}/", folder.path().display());
         match read(&path) {
             Ok(_) => Vec::new(),
-            Err(problems) => problems.iter().map(|p| p.to_string().replace(&shown, "")).collect(),
+            Err(problems) => problems
+                .iter()
+                .map(|p| p.to_string().replace(&shown, ""))
+                .collect(),
         }
     }
 
@@ -200,7 +232,11 @@ mod tests {
     fn paths_start_at_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("citywatch.toml");
-        std::fs::write(&path, "[bundle]\nrules = [\"rules\"]\n[storage]\nfolder = \"/var/lib/x\"\n").unwrap();
+        std::fs::write(
+            &path,
+            "[bundle]\nrules = [\"rules\"]\n[storage]\nfolder = \"/var/lib/x\"\n",
+        )
+        .unwrap();
         let config = read(&path).unwrap();
         assert_eq!(config.bundle.rules, [folder.path().join("rules")]);
         assert_eq!(config.storage.folder, Path::new("/var/lib/x"));
@@ -209,6 +245,10 @@ mod tests {
     #[test]
     fn a_missing_file_says_so() {
         let problems = read(Path::new("/nowhere/citywatch.toml")).unwrap_err();
-        assert!(problems[0].to_string().contains("--config"), "{}", problems[0]);
+        assert!(
+            problems[0].to_string().contains("--config"),
+            "{}",
+            problems[0]
+        );
     }
 }

@@ -47,7 +47,10 @@ pub async fn run(options: Demo) -> ExitCode {
 async fn demo(options: &Demo) -> Result<(), String> {
     let inbox = Inbox::default();
     let inbox_address = inbox.open().await.map_err(|error| error.to_string())?;
-    let folder = tempfile::Builder::new().prefix("citywatch-demo-").tempdir().map_err(|error| error.to_string())?;
+    let folder = tempfile::Builder::new()
+        .prefix("citywatch-demo-")
+        .tempdir()
+        .map_err(|error| error.to_string())?;
     let config = configuration(options, folder.path(), inbox_address)?;
     let bundle = bundle::read(&config.bundle).map_err(|problems| problems.join("\n"))?;
     let plan = read_plan(&options.folder.join("replay.yaml"))?;
@@ -55,15 +58,24 @@ async fn demo(options: &Demo) -> Result<(), String> {
     let observations = plan.observations(&options.folder, start)?;
 
     let clock = Clock::driven(start);
-    let begin = Start { bundle, clock: clock.clone(), apply_bundle: false };
-    let service = Service::start(&config, begin).await.map_err(|error| error.to_string())?;
+    let begin = Start {
+        bundle,
+        clock: clock.clone(),
+        apply_bundle: false,
+    };
+    let service = Service::start(&config, begin)
+        .await
+        .map_err(|error| error.to_string())?;
     let broker = service.broker.ok_or("the demo needs its embedded broker")?;
     let client = connect(broker, &service.own_token, "citywatch-demo").await?;
     inbox.follow(&client).await?;
-    let api = Client::new(&format!("http://{}", service.http), Some(&service.own_token))?;
+    let api = Client::new(
+        &format!("http://{}", service.http),
+        Some(&service.own_token),
+    )?;
     greet(options, &service, &plan, observations.len());
 
-    let show = Arc::new(Show::new(options.once.then_some(api), service.stamps()));
+    let show = Arc::new(Show::new(options.once.then_some(api)));
     let ledger = service.ledger.clone();
     let follower = show.clone();
     let shown = tokio::spawn(async move {
@@ -80,7 +92,9 @@ async fn demo(options: &Demo) -> Result<(), String> {
         settle(&service).await?;
         show.summary(&service.ledger, &replay, &inbox).await?;
     } else if !stopped {
-        println!("\n重放结束。服务继续运行，按 Ctrl-C 结束。The replay is over; the service goes on until Ctrl-C.");
+        println!(
+            "\n重放结束。服务继续运行，按 Ctrl-C 结束。The replay is over; the service goes on until Ctrl-C."
+        );
         interrupted().await;
     }
     shown.abort();
@@ -90,13 +104,25 @@ async fn demo(options: &Demo) -> Result<(), String> {
 }
 
 /// The demo's configuration: its bundle, with the departments' addresses put in.
-fn configuration(options: &Demo, data: &Path, inbox: std::net::SocketAddr) -> Result<Config, String> {
+fn configuration(
+    options: &Demo,
+    data: &Path,
+    inbox: std::net::SocketAddr,
+) -> Result<Config, String> {
     let file = options.folder.join("citywatch.toml");
-    let mut config = config::read(&file).map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let mut config = config::read(&file).map_err(|problems| {
+        problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    })?;
     let plans = options.folder.join("plans.yaml");
-    let text = std::fs::read_to_string(&plans).map_err(|error| format!("{}: {error}", plans.display()))?;
+    let text =
+        std::fs::read_to_string(&plans).map_err(|error| format!("{}: {error}", plans.display()))?;
     let placed = data.join("plans.yaml");
-    std::fs::write(&placed, text.replace(INBOX, &format!("http://{inbox}"))).map_err(|error| error.to_string())?;
+    std::fs::write(&placed, text.replace(INBOX, &format!("http://{inbox}")))
+        .map_err(|error| error.to_string())?;
     config.bundle.plans = Some(placed);
     config.bundle.rules = vec![options.rules.clone()];
     config.storage.folder = data.join("data");
@@ -106,7 +132,12 @@ fn configuration(options: &Demo, data: &Path, inbox: std::net::SocketAddr) -> Re
 }
 
 fn read_plan(path: &Path) -> Result<ReplayPlan, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}; name the demo's folder with --folder", path.display()))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        format!(
+            "{}: {error}; name the demo's folder with --folder",
+            path.display()
+        )
+    })?;
     ReplayPlan::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
@@ -116,15 +147,28 @@ fn first_midnight(length: Span) -> Time {
     Time::from_millis(now.millis().div_euclid(86_400_000) * 86_400_000)
 }
 
-async fn connect(broker: std::net::SocketAddr, token: &str, id: &str) -> Result<MqttClient, String> {
+async fn connect(
+    broker: std::net::SocketAddr,
+    token: &str,
+    id: &str,
+) -> Result<MqttClient, String> {
     let url = format!("mqtt://citywatch:{token}@{broker}");
-    let client = MqttClient::connect(&url, id, ClientOptions::default()).map_err(|error| error.to_string())?;
-    client.connected().await.map_err(|error| error.to_string())?;
+    let client = MqttClient::connect(&url, id, ClientOptions::default())
+        .map_err(|error| error.to_string())?;
+    client
+        .connected()
+        .await
+        .map_err(|error| error.to_string())?;
     Ok(client)
 }
 
 fn greet(options: &Demo, service: &Service, plan: &ReplayPlan, observations: usize) {
-    println!("守望 Citywatch demo: {observations} observations of {} recorded sets, {} of service time at speed {}", plan.sets.len(), plan.length(), options.speed);
+    println!(
+        "守望 Citywatch demo: {observations} observations of {} recorded sets, {} of service time at speed {}",
+        plan.sets.len(),
+        plan.length(),
+        options.speed
+    );
     println!("API      http://{}/api/v1/alerts", service.http);
     println!("token    {}", service.own_token);
     if let Some(broker) = service.broker {
@@ -134,7 +178,10 @@ fn greet(options: &Demo, service: &Service, plan: &ReplayPlan, observations: usi
 }
 
 async fn interrupted() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -149,18 +196,36 @@ async fn settle(service: &Service) -> Result<(), String> {
     let deadline = tokio::time::Instant::now() + SETTLE_LIMIT;
     let mut booked = service.booked();
     let all = booked.wait_for(|position| *position >= published);
-    tokio::time::timeout_at(deadline, all).await.map_err(|_| "the readings were not all evaluated in time")?.map_err(|error| error.to_string())?;
+    tokio::time::timeout_at(deadline, all)
+        .await
+        .map_err(|_| "the readings were not all evaluated in time")?
+        .map_err(|error| error.to_string())?;
     let mut events = service.ledger.subscribe();
     loop {
         events.mark_unchanged();
-        let summary = service.ledger.summary().await.map_err(|error| error.to_string())?;
+        let summary = service
+            .ledger
+            .summary()
+            .await
+            .map_err(|error| error.to_string())?;
         let under_way = [DeliveryState::Queued, DeliveryState::Sending];
-        let waiting: u64 = summary.deliveries.iter().filter(|count| under_way.contains(&count.state)).map(|count| count.total).sum();
+        let waiting: u64 = summary
+            .deliveries
+            .iter()
+            .filter(|count| under_way.contains(&count.state))
+            .map(|count| count.total)
+            .sum();
         if waiting == 0 {
             return Ok(());
         }
-        if tokio::time::timeout_at(deadline, events.changed()).await.is_err() {
-            return Err(format!("{waiting} deliveries are still under way after {} s", SETTLE_LIMIT.as_secs()));
+        if tokio::time::timeout_at(deadline, events.changed())
+            .await
+            .is_err()
+        {
+            return Err(format!(
+                "{waiting} deliveries are still under way after {} s",
+                SETTLE_LIMIT.as_secs()
+            ));
         }
     }
 }

@@ -34,7 +34,11 @@ impl ReplayPlan {
 
     /// Length of the longest stretch.
     pub fn length(&self) -> Duration {
-        self.sets.iter().map(|set| set.to.since(set.from)).max().unwrap_or(Duration::ZERO)
+        self.sets
+            .iter()
+            .map(|set| set.to.since(set.from))
+            .max()
+            .unwrap_or(Duration::ZERO)
     }
 
     /// All observations, each set shifted so that it begins at `start`, in the order of time.
@@ -42,14 +46,21 @@ impl ReplayPlan {
         let mut all = Vec::new();
         for set in &self.sets {
             let file = readings_file(&folder.join("data").join(&set.folder))?;
-            let mut source = recorded::open(&[file], Options::default()).map_err(|error| error.to_string())?;
-            for mut observation in source.by_ref().filter(|row| (set.from..set.to).contains(&row.time)) {
+            let mut source =
+                recorded::open(&[file], Options::default()).map_err(|error| error.to_string())?;
+            for mut observation in source
+                .by_ref()
+                .filter(|row| (set.from..set.to).contains(&row.time))
+            {
                 observation.time = start + observation.time.since(set.from);
                 observation.arrival = observation.time;
                 all.push(observation);
             }
             if source.report().bad_rows > 0 {
-                return Err(format!("the demo's data in {} are damaged; restore them", set.folder));
+                return Err(format!(
+                    "the demo's data in {} are damaged; restore them",
+                    set.folder
+                ));
             }
         }
         all.sort_by_key(|observation| observation.time);
@@ -59,6 +70,14 @@ impl ReplayPlan {
 
 fn readings_file(folder: &Path) -> Result<PathBuf, String> {
     let names = ["readings.csv.gz", "readings.csv"];
-    let found = names.map(|name| folder.join(name)).into_iter().find(|path| path.exists());
-    found.ok_or_else(|| format!("{} holds no readings.csv; name the demo's folder with --folder", folder.display()))
+    let found = names
+        .map(|name| folder.join(name))
+        .into_iter()
+        .find(|path| path.exists());
+    found.ok_or_else(|| {
+        format!(
+            "{} holds no readings.csv; name the demo's folder with --folder",
+            folder.display()
+        )
+    })
 }

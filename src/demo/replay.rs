@@ -30,19 +30,38 @@ pub struct Replay {
 
 impl Replay {
     /// `observations` in the order of time.
-    pub fn new(observations: Vec<Observation>, clock: Clock, speed: f64, client: MqttClient) -> Replay {
-        Replay { observations, clock, speed, client, readings: AtomicU64::new(0), moments: Mutex::default() }
+    pub fn new(
+        observations: Vec<Observation>,
+        clock: Clock,
+        speed: f64,
+        client: MqttClient,
+    ) -> Replay {
+        Replay {
+            observations,
+            clock,
+            speed,
+            client,
+            readings: AtomicU64::new(0),
+            moments: Mutex::default(),
+        }
     }
 
     /// Publishes everything, at the pace of the speed or slower.
     pub async fn run(&self, show: &Show) -> Result<(), String> {
-        let Some(first) = self.observations.first().map(|observation| observation.time) else {
+        let Some(first) = self
+            .observations
+            .first()
+            .map(|observation| observation.time)
+        else {
             return Err("there is nothing to replay".to_owned());
         };
         let started = tokio::time::Instant::now();
         for moment in self.observations.chunk_by(|a, b| a.time == b.time) {
             let time = moment[0].time;
-            tokio::time::sleep_until(started + Duration::from_secs_f64(time.since(first).seconds() / self.speed)).await;
+            tokio::time::sleep_until(
+                started + Duration::from_secs_f64(time.since(first).seconds() / self.speed),
+            )
+            .await;
             self.clock.set(time);
             self.lock().push((time, unix_time()));
             let mut receipts = Vec::with_capacity(moment.len());
@@ -50,8 +69,13 @@ impl Replay {
                 let receipt = self.client.send(TOPIC, payload(observation), false).await;
                 receipts.push(receipt.map_err(|error| error.to_string())?);
             }
-            try_join_all(receipts).await.map_err(|error| error.to_string())?;
-            let readings: usize = moment.iter().map(|observation| observation.values.len()).sum();
+            try_join_all(receipts)
+                .await
+                .map_err(|error| error.to_string())?;
+            let readings: usize = moment
+                .iter()
+                .map(|observation| observation.values.len())
+                .sum();
             self.readings.fetch_add(readings as u64, Ordering::Relaxed);
             show.progress(time, first, self.readings());
         }
@@ -87,7 +111,10 @@ fn payload(observation: &Observation) -> Vec<u8> {
     for value in &observation.values {
         values.insert(value.measurement.to_string(), json!(value.value));
         if !value.unit.is_empty() {
-            units.insert(value.measurement.to_string(), Value::from(value.unit.as_str()));
+            units.insert(
+                value.measurement.to_string(),
+                Value::from(value.unit.as_str()),
+            );
         }
     }
     let payload = json!({

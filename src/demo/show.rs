@@ -5,8 +5,8 @@ use std::io::{IsTerminal, stderr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use citywatch_alerting::ledger::Event;
 use citywatch_alerting::Ledger;
+use citywatch_alerting::ledger::Event;
 use citywatch_model::{Level, Time};
 use indicatif::ProgressBar;
 use serde_json::Value;
@@ -16,14 +16,12 @@ use super::inbox::Inbox;
 use super::replay::Replay;
 use crate::http_client::Client;
 use crate::latency::Latencies;
-use crate::pipeline::Stamps;
 
 /// Prints and counts what happens.
 pub struct Show {
     bar: ProgressBar,
     /// clicks once for each hazard, if anybody does
     clicker: Option<Client>,
-    stamps: Stamps,
     seen: Mutex<Seen>,
 }
 
@@ -36,9 +34,17 @@ struct Seen {
 }
 
 impl Show {
-    pub fn new(clicker: Option<Client>, stamps: Stamps) -> Show {
-        let bar = if stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        Show { bar, clicker, stamps, seen: Mutex::default() }
+    pub fn new(clicker: Option<Client>) -> Show {
+        let bar = if stderr().is_terminal() {
+            ProgressBar::new_spinner()
+        } else {
+            ProgressBar::hidden()
+        };
+        Show {
+            bar,
+            clicker,
+            seen: Mutex::default(),
+        }
     }
 
     /// Follows the ledger's events.
@@ -47,10 +53,13 @@ impl Show {
         let mut after = 0;
         loop {
             newest.mark_unchanged();
-            let events = ledger.events_after(after, 500).await.map_err(|error| error.to_string())?;
+            let events = ledger
+                .events_after(after, 500)
+                .await
+                .map_err(|error| error.to_string())?;
             for event in &events {
                 after = event.id;
-                self.event(event).await?;
+                self.event(event, ledger).await?;
             }
             if events.is_empty() && newest.changed().await.is_err() {
                 return Ok(());
@@ -58,8 +67,11 @@ impl Show {
         }
     }
 
-    async fn event(&self, event: &Event) -> Result<(), String> {
-        let rose = matches!(event.kind.as_str(), "alert.raised" | "alert.changed" | "alert.reopened");
+    async fn event(&self, event: &Event, ledger: &Ledger) -> Result<(), String> {
+        let rose = matches!(
+            event.kind.as_str(),
+            "alert.raised" | "alert.changed" | "alert.reopened"
+        );
         if !rose && event.kind != "alert.recovered" {
             return Ok(());
         }
@@ -74,9 +86,16 @@ impl Show {
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(level) = level.filter(|_| event.kind == "alert.raised") {
-                *seen.alerts.entry(text("hazard")).or_default().entry(level).or_default() += 1;
+                *seen
+                    .alerts
+                    .entry(text("hazard"))
+                    .or_default()
+                    .entry(level)
+                    .or_default() += 1;
             }
-            let committed = self.stamps.of(event.id).and_then(|micros| u64::try_from(micros).ok());
+            let committed = ledger
+                .committed_us(event.id)
+                .and_then(|micros| u64::try_from(micros).ok());
             if let (Ok(time), Some(micros)) = (text("changed_at").parse(), committed) {
                 seen.booked.push((time, Duration::from_micros(micros)));
             }
@@ -88,7 +107,9 @@ impl Show {
     }
 
     async fn click_first_of(&self, hazard: &str, alert: &Value) -> Result<(), String> {
-        let Some(client) = &self.clicker else { return Ok(()) };
+        let Some(client) = &self.clicker else {
+            return Ok(());
+        };
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             if seen.clicked.iter().any(|clicked| clicked == hazard) {
@@ -103,25 +124,42 @@ impl Show {
 
     /// How far the replay is.
     pub fn progress(&self, time: Time, start: Time, readings: u64) {
-        self.bar.set_message(format!("{time}  {:.1} d  {readings} readings", time.since(start).seconds() / 86_400.0));
+        self.bar.set_message(format!(
+            "{time}  {:.1} d  {readings} readings",
+            time.since(start).seconds() / 86_400.0
+        ));
         self.bar.tick();
     }
 
     /// The summary of `--once`.
-    pub async fn summary(&self, ledger: &Ledger, replay: &Replay, inbox: &Inbox) -> Result<(), String> {
+    pub async fn summary(
+        &self,
+        ledger: &Ledger,
+        replay: &Replay,
+        inbox: &Inbox,
+    ) -> Result<(), String> {
         self.bar.finish_and_clear();
         let summary = ledger.summary().await.map_err(|error| error.to_string())?;
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         println!("\n读数 readings: {}", replay.readings());
         println!("报警 alerts raised:");
         for (hazard, levels) in &seen.alerts {
-            let levels: Vec<String> = levels.iter().rev().map(|(level, count)| format!("{}{level} {count}", level.zh())).collect();
+            let levels: Vec<String> = levels
+                .iter()
+                .rev()
+                .map(|(level, count)| format!("{} {level} {count}", level.zh()))
+                .collect();
             println!("  {hazard:<12} {}", levels.join(", "));
         }
         println!("一键预警 warnings clicked: {}", seen.clicked.join(", "));
         println!("发送 deliveries:");
         for count in summary.deliveries {
-            println!("  {:<12} {} {}", count.channel, count.state.word(), count.total);
+            println!(
+                "  {:<12} {} {}",
+                count.channel,
+                count.state.word(),
+                count.total
+            );
         }
         println!("收到 received:");
         for (whom, count) in inbox.counts() {
@@ -150,7 +188,16 @@ fn line(event: &Event) -> String {
         _ => "变级",
     };
     let level = text("level").parse::<Level>().map_or("", Level::zh);
-    let value = alert["value"].as_f64().map(|value| format!(" {value}")).unwrap_or_default();
+    let value = alert["value"]
+        .as_f64()
+        .map(|value| format!(" {value}"))
+        .unwrap_or_default();
     let title = alert["title"]["zh"].as_str().unwrap_or_default();
-    format!("{time:<20} {what} {level} {title} [{}] {} {}{value} {}", text("rule"), text("subject"), text("subject_name"), text("unit"))
+    format!(
+        "{time:<20} {what} {level} {title} [{}] {} {}{value} {}",
+        text("rule"),
+        text("subject"),
+        text("subject_name"),
+        text("unit")
+    )
 }

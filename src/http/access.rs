@@ -39,21 +39,40 @@ impl Tokens {
                 (None, Some(hex)) => from_hex(hex)?,
                 (None, None) => return None,
             };
-            Some((hash, Bearer { name: token.name.clone(), role: token.role }))
+            Some((
+                hash,
+                Bearer {
+                    name: token.name.clone(),
+                    role: token.role,
+                },
+            ))
         });
-        Tokens { by_hash: Arc::new(entries.collect()) }
+        Tokens {
+            by_hash: Arc::new(entries.collect()),
+        }
     }
 
     /// Adds one more.
     pub fn with(&self, name: &str, role: Role, token: &str) -> Tokens {
         let mut by_hash = (*self.by_hash).clone();
-        by_hash.insert(hash(token), Bearer { name: name.to_owned(), role });
-        Tokens { by_hash: Arc::new(by_hash) }
+        by_hash.insert(
+            hash(token),
+            Bearer {
+                name: name.to_owned(),
+                role,
+            },
+        );
+        Tokens {
+            by_hash: Arc::new(by_hash),
+        }
     }
 
     /// Names of all bearers that may do what `role` may.
     pub fn names(&self, role: Role) -> impl Iterator<Item = &str> {
-        self.by_hash.values().filter(move |bearer| bearer.may(role)).map(|bearer| bearer.name.as_str())
+        self.by_hash
+            .values()
+            .filter(move |bearer| bearer.may(role))
+            .map(|bearer| bearer.name.as_str())
     }
 
     /// The bearer of `token`.
@@ -84,7 +103,12 @@ pub fn admin_token(folder: &Path) -> std::io::Result<String> {
         return Ok(text.trim().to_owned());
     }
     let token = new_token();
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)?;
     writeln!(file, "{token}")?;
     file.sync_all()?;
     Ok(token)
@@ -92,7 +116,11 @@ pub fn admin_token(folder: &Path) -> std::io::Result<String> {
 
 /// 244 random bits as text.
 pub fn new_token() -> String {
-    format!("cw_{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+    format!(
+        "cw_{}{}",
+        uuid::Uuid::new_v4().simple(),
+        uuid::Uuid::new_v4().simple()
+    )
 }
 
 /// Middleware: puts the [`Bearer`] into the request, or refuses it.
@@ -101,16 +129,31 @@ pub async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     let token = header.and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then_some(token.trim())
     });
     let Some(bearer) = token.and_then(|token| tokens.bearer(token)) else {
-        let why = if token.is_some() { "the token is not known" } else { "no token was sent" };
+        let why = if token.is_some() {
+            "the token is not known"
+        } else {
+            "no token was sent"
+        };
         tracing::warn!(path = request.uri().path(), "refused: {why}");
-        let detail = format!("{why}: send the header `Authorization: Bearer TOKEN`, with a token of [[tokens]] or of the file admin.token in the data folder");
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail));
+        let detail = format!(
+            "{why}: send the header `Authorization: Bearer TOKEN`, with a token of [[tokens]] or of the file admin.token in the data folder"
+        );
+        return Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            detail,
+        ));
     };
     let bearer = bearer.clone();
     request.extensions_mut().insert(bearer);
@@ -122,7 +165,9 @@ impl Bearer {
     pub fn may(&self, role: Role) -> bool {
         match role {
             Role::Device => matches!(self.role, Role::Device | Role::Admin),
-            Role::Viewer | Role::Operator | Role::Admin => self.role != Role::Device && self.role >= role,
+            Role::Viewer | Role::Operator | Role::Admin => {
+                self.role != Role::Device && self.role >= role
+            }
         }
     }
 
@@ -131,7 +176,11 @@ impl Bearer {
             return Ok(self);
         }
         tracing::warn!(bearer = self.name, role = ?self.role, needed = ?role, "refused: the role does not allow it");
-        let detail = format!("this needs the role {role:?} and `{}` has {:?}", self.name, self.role).to_lowercase();
+        let detail = format!(
+            "this needs the role {role:?} and `{}` has {:?}",
+            self.name, self.role
+        )
+        .to_lowercase();
         Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail))
     }
 }
@@ -145,7 +194,9 @@ pub struct Operator(pub Bearer);
 
 fn bearer(parts: &Parts, role: Role) -> Result<Bearer, Problem> {
     let bearer = parts.extensions.get::<Bearer>().cloned();
-    bearer.ok_or_else(|| Problem::internal(&"a route stands outside authentication"))?.require(role)
+    bearer
+        .ok_or_else(|| Problem::internal(&"a route stands outside authentication"))?
+        .require(role)
 }
 
 impl<S: Sync> FromRequestParts<S> for Device {
@@ -179,16 +230,24 @@ mod tests {
 
     #[test]
     fn roles_include_each_other_but_for_devices() {
-        let bearer = |role| Bearer { name: "x".to_owned(), role };
+        let bearer = |role| Bearer {
+            name: "x".to_owned(),
+            role,
+        };
         assert!(bearer(Role::Admin).may(Role::Device) && bearer(Role::Admin).may(Role::Operator));
-        assert!(bearer(Role::Operator).may(Role::Viewer) && !bearer(Role::Operator).may(Role::Admin));
+        assert!(
+            bearer(Role::Operator).may(Role::Viewer) && !bearer(Role::Operator).may(Role::Admin)
+        );
         assert!(bearer(Role::Device).may(Role::Device) && !bearer(Role::Device).may(Role::Viewer));
         assert!(!bearer(Role::Viewer).may(Role::Device));
     }
 
     #[test]
     fn a_token_is_found_by_itself_or_by_its_hash() {
-        let hex: String = hash("0123456789abcdef").iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = hash("0123456789abcdef")
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let tokens = Tokens::new(&[Token {
             name: "duty".to_owned(),
             role: Role::Operator,
@@ -205,7 +264,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let token = admin_token(folder.path()).unwrap();
         assert_eq!(admin_token(folder.path()).unwrap(), token);
-        let mode = std::fs::metadata(folder.path().join("admin.token")).unwrap().permissions().mode();
+        let mode = std::fs::metadata(folder.path().join("admin.token"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -15,14 +15,22 @@ use super::view::{Page, Problems};
 /// Alerts, the newest first
 #[utoipa::path(get, path = "/api/v1/alerts", tag = "alerts", params(AlertFilter),
     responses((status = 200, body = Page<Alert>), Problems))]
-pub async fn list(State(app): State<App>, _: Viewer, Query(filter): Query<AlertFilter>) -> Result<Json<Page<Alert>>, Problem> {
+pub async fn list(
+    State(app): State<App>,
+    _: Viewer,
+    Query(filter): Query<AlertFilter>,
+) -> Result<Json<Page<Alert>>, Problem> {
     Ok(Json(app.ledger.alerts(&filter).await?.into()))
 }
 
 /// One alert with its transitions, acts, warnings and deliveries
 #[utoipa::path(get, path = "/api/v1/alerts/{id}", tag = "alerts", params(("id" = i64, Path)),
     responses((status = 200, body = AlertDetail), Problems))]
-pub async fn detail(State(app): State<App>, _: Viewer, Path(id): Path<i64>) -> Result<Json<AlertDetail>, Problem> {
+pub async fn detail(
+    State(app): State<App>,
+    _: Viewer,
+    Path(id): Path<i64>,
+) -> Result<Json<AlertDetail>, Problem> {
     Ok(Json(app.ledger.alert(id).await?))
 }
 
@@ -46,7 +54,11 @@ pub async fn acknowledge(
     caller: Caller,
     Body(body): Body<Acknowledge>,
 ) -> Result<Json<Alert>, Problem> {
-    Ok(Json(app.ledger.acknowledge(id, &body.note, &caller.call(bearer, body.version)).await?))
+    Ok(Json(
+        app.ledger
+            .acknowledge(id, &body.note, &caller.call(bearer, body.version))
+            .await?,
+    ))
 }
 
 /// 研判
@@ -73,7 +85,11 @@ pub async fn verify(
     Body(body): Body<Verify>,
 ) -> Result<Json<Alert>, Problem> {
     let call = caller.call(bearer, body.version);
-    Ok(Json(app.ledger.verify(id, body.verdict, &body.note, &call).await?))
+    Ok(Json(
+        app.ledger
+            .verify(id, body.verdict, &body.note, &call)
+            .await?,
+    ))
 }
 
 /// 派单
@@ -100,7 +116,9 @@ pub async fn assign(
     Body(body): Body<Assign>,
 ) -> Result<Json<Alert>, Problem> {
     let call = caller.call(bearer, body.version);
-    Ok(Json(app.ledger.assign(id, &body.to, &body.note, &call).await?))
+    Ok(Json(
+        app.ledger.assign(id, &body.to, &body.note, &call).await?,
+    ))
 }
 
 /// 办结
@@ -127,5 +145,7 @@ pub async fn close(
     Body(body): Body<Close>,
 ) -> Result<Json<Alert>, Problem> {
     let call = caller.call(bearer, body.version);
-    Ok(Json(app.ledger.close(id, &body.note, body.force, &call).await?))
+    Ok(Json(
+        app.ledger.close(id, &body.note, body.force, &call).await?,
+    ))
 }

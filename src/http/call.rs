@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use citywatch_alerting::ledger::{Actor, Call};
 use citywatch_alerting::LedgerError;
+use citywatch_alerting::ledger::{Actor, Call};
 use utoipa::IntoParams;
 
 use super::access::Bearer;
@@ -28,11 +28,16 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Infallible> {
-        let key = parts.headers.get("idempotency-key").and_then(|value| value.to_str().ok());
+        let key = parts
+            .headers
+            .get("idempotency-key")
+            .and_then(|value| value.to_str().ok());
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         Ok(Caller {
             key: key.map(str::to_owned),
-            from: peer.map(|ConnectInfo(address)| address.to_string()).unwrap_or_default(),
+            from: peer
+                .map(|ConnectInfo(address)| address.to_string())
+                .unwrap_or_default(),
         })
     }
 }
@@ -41,7 +46,15 @@ impl Caller {
     /// The call as the ledger wants it; `version` is what the caller saw.
     pub fn call(self, bearer: Bearer, version: Option<i64>) -> Call {
         let role = format!("{:?}", bearer.role).to_lowercase();
-        Call { actor: Actor { name: bearer.name, role, from: self.from }, version, key: self.key }
+        Call {
+            actor: Actor {
+                name: bearer.name,
+                role,
+                from: self.from,
+            },
+            version,
+            key: self.key,
+        }
     }
 }
 
@@ -50,14 +63,21 @@ impl From<LedgerError> for Problem {
         let detail = error.to_string();
         match error {
             LedgerError::NotFound { .. } => Problem::not_found(detail),
-            LedgerError::Stale { present, .. } => {
-                Problem { version: Some(present), ..Problem::new(StatusCode::CONFLICT, "stale-version", detail) }
-            }
+            LedgerError::Stale { present, .. } => Problem {
+                version: Some(present),
+                ..Problem::new(StatusCode::CONFLICT, "stale-version", detail)
+            },
             LedgerError::Conflict(_) => Problem::new(StatusCode::CONFLICT, "conflict", detail),
-            LedgerError::Invalid(_) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail),
+            LedgerError::Invalid(_) => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
+            }
             error if error.may_retry() => {
                 tracing::error!(%error, "the ledger did not do what was asked");
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "ledger-unavailable", detail)
+                Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "ledger-unavailable",
+                    detail,
+                )
             }
             error => Problem::internal(&error),
         }

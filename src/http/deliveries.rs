@@ -13,22 +13,39 @@ use super::view::{Page, Problems};
 /// Deliveries, the newest first; `state=dead` lists those that were given up
 #[utoipa::path(get, path = "/api/v1/deliveries", tag = "deliveries", params(DeliveryFilter),
     responses((status = 200, body = Page<Delivery>), Problems))]
-pub async fn list(State(app): State<App>, _: Viewer, Query(filter): Query<DeliveryFilter>) -> Result<Json<Page<Delivery>>, Problem> {
+pub async fn list(
+    State(app): State<App>,
+    _: Viewer,
+    Query(filter): Query<DeliveryFilter>,
+) -> Result<Json<Page<Delivery>>, Problem> {
     Ok(Json(app.ledger.deliveries(&filter).await?.into()))
 }
 
 /// One delivery with its attempts
 #[utoipa::path(get, path = "/api/v1/deliveries/{id}", tag = "deliveries", params(("id" = i64, Path)),
     responses((status = 200, body = DeliveryDetail), Problems))]
-pub async fn detail(State(app): State<App>, _: Viewer, Path(id): Path<i64>) -> Result<Json<DeliveryDetail>, Problem> {
+pub async fn detail(
+    State(app): State<App>,
+    _: Viewer,
+    Path(id): Path<i64>,
+) -> Result<Json<DeliveryDetail>, Problem> {
     Ok(Json(app.ledger.delivery(id).await?))
 }
 
 /// Tries a dead delivery again
 #[utoipa::path(post, path = "/api/v1/deliveries/{id}/retry", tag = "deliveries", params(("id" = i64, Path), Caller),
     responses((status = 200, body = Delivery), Problems))]
-pub async fn retry(State(app): State<App>, Operator(bearer): Operator, Path(id): Path<i64>, caller: Caller) -> Result<Json<Delivery>, Problem> {
-    Ok(Json(app.ledger.retry_delivery(id, &caller.call(bearer, None)).await?))
+pub async fn retry(
+    State(app): State<App>,
+    Operator(bearer): Operator,
+    Path(id): Path<i64>,
+    caller: Caller,
+) -> Result<Json<Delivery>, Problem> {
+    Ok(Json(
+        app.ledger
+            .retry_delivery(id, &caller.call(bearer, None))
+            .await?,
+    ))
 }
 
 /// 叫应: what the recipient has answered
@@ -41,5 +58,9 @@ pub async fn answer(
     caller: Caller,
     Body(body): Body<Answer>,
 ) -> Result<Json<Delivery>, Problem> {
-    Ok(Json(app.ledger.answer(id, &body, &caller.call(bearer, None)).await?))
+    Ok(Json(
+        app.ledger
+            .answer(id, &body, &caller.call(bearer, None))
+            .await?,
+    ))
 }

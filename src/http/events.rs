@@ -52,13 +52,26 @@ pub async fn stream(
     let newest = app.ledger.subscribe();
     let last_seen = match headers.get(HeaderName::from_static("last-event-id")) {
         Some(value) => {
-            let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-            Some(number.ok_or_else(|| Problem::bad_request("Last-Event-ID is not the number of an event"))?)
+            let number = value
+                .to_str()
+                .ok()
+                .and_then(|text| text.trim().parse().ok());
+            Some(number.ok_or_else(|| {
+                Problem::bad_request("Last-Event-ID is not the number of an event")
+            })?)
         }
         None => None,
     };
-    let after = last_seen.or(query.after).unwrap_or_else(|| *newest.borrow());
-    let follower = Follower { stop: app.stop.clone(), app, newest, after, waiting: Vec::new().into_iter() };
+    let after = last_seen
+        .or(query.after)
+        .unwrap_or_else(|| *newest.borrow());
+    let follower = Follower {
+        stop: app.stop.clone(),
+        app,
+        newest,
+        after,
+        waiting: Vec::new().into_iter(),
+    };
     let frames = futures::stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
         Some((Ok(frame(&follower.app, event)), follower))
@@ -68,12 +81,21 @@ pub async fn stream(
 
 fn frame(app: &App, event: Event) -> Frame {
     let (id, kind) = (event.id.to_string(), event.kind.clone());
-    let committed_us = if kind.starts_with("alert.") { app.stamps.of(event.id) } else { None };
+    let committed_us = if kind.starts_with("alert.") {
+        app.ledger.committed_us(event.id)
+    } else {
+        None
+    };
     let frame = Frame::default().id(id).event(kind);
-    frame.json_data(EventFrame { event, committed_us }).unwrap_or_else(|error| {
-        tracing::error!(%error, "an event could not be written");
-        Frame::default().comment("an event could not be written")
-    })
+    frame
+        .json_data(EventFrame {
+            event,
+            committed_us,
+        })
+        .unwrap_or_else(|error| {
+            tracing::error!(%error, "an event could not be written");
+            Frame::default().comment("an event could not be written")
+        })
 }
 
 struct Follower {

@@ -35,7 +35,7 @@ use utoipa_axum::routes;
 pub use access::{Tokens, admin_token, new_token};
 use problem::Problem;
 
-use crate::pipeline::{Facts, Notes, Stamps};
+use crate::pipeline::{Facts, Notes};
 
 /// Largest request body in bytes.
 const BODY_LIMIT: usize = 1 << 20;
@@ -56,7 +56,6 @@ pub struct Parts {
     pub journal: Journal,
     pub facts: watch::Receiver<Arc<Facts>>,
     pub booked: watch::Receiver<Position>,
-    pub stamps: Stamps,
     pub notes: Notes,
     pub metrics: prometheus::Registry,
     pub stop: watch::Receiver<bool>,
@@ -89,8 +88,15 @@ struct Description;
 fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
     let mut description = Description::openapi();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    description.components.get_or_insert_default().add_security_scheme("token", bearer);
-    description.security = Some(vec![utoipa::openapi::SecurityRequirement::new::<_, [String; 0], String>("token", [])]);
+    description
+        .components
+        .get_or_insert_default()
+        .add_security_scheme("token", bearer);
+    description.security = Some(vec![utoipa::openapi::SecurityRequirement::new::<
+        _,
+        [String; 0],
+        String,
+    >("token", [])]);
     OpenApiRouter::with_openapi(description)
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::detail))
@@ -130,10 +136,21 @@ fn router(app: App, tokens: Tokens) -> Router {
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))
-        .route("/openapi.json", get(move || async move { Json((*description).clone()) }))
-        .fallback(|| async { Problem::not_found("there is nothing at this address; /openapi.json lists what there is") })
+        .route(
+            "/openapi.json",
+            get(move || async move { Json((*description).clone()) }),
+        )
+        .fallback(|| async {
+            Problem::not_found(
+                "there is nothing at this address; /openapi.json lists what there is",
+            )
+        })
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this address takes other methods; see /openapi.json")
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "this address takes other methods; see /openapi.json",
+            )
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::custom(panicked))
@@ -145,13 +162,21 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
 }
 
 /// Serves until `stop`, then lets running requests end.
-pub async fn serve(listener: TcpListener, app: App, tokens: Tokens, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    tokens: Tokens,
+    mut stop: watch::Receiver<bool>,
+) {
     let router = router(app, tokens).into_make_service_with_connect_info::<std::net::SocketAddr>();
     let stopped = async move {
         // an error means that the service is gone, which is the same to us
         drop(stop.wait_for(|stop| *stop).await);
     };
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+    if let Err(error) = axum::serve(listener, router)
+        .with_graceful_shutdown(stopped)
+        .await
+    {
         tracing::error!(%error, "the HTTP server has ended; restart the service");
     }
 }

@@ -5,7 +5,9 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
-use citywatch_ingest::{Door, HistoryError, IntakeError, Message, RejectedPayload, Rejection, StoredReading};
+use citywatch_ingest::{
+    Door, HistoryError, IntakeError, Message, RejectedPayload, Rejection, StoredReading,
+};
 use citywatch_model::{Time, flags};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -66,25 +68,49 @@ pub async fn accept(
     let payload = match body {
         Ok(payload) => payload,
         Err(rejection) => {
-            app.intake.refuse_unread(Door::Http, &source, rejection.body_text());
-            return Err(Problem::new(rejection.status(), "bad-body", rejection.body_text()));
+            app.intake
+                .refuse_unread(Door::Http, &source, rejection.body_text());
+            return Err(Problem::new(
+                rejection.status(),
+                "bad-body",
+                rejection.body_text(),
+            ));
         }
     };
-    let message = Message { door: Door::Http, source: &source, topic: None, payload: &payload };
+    let message = Message {
+        door: Door::Http,
+        source: &source,
+        topic: None,
+        payload: &payload,
+    };
     let accepted = app.intake.accept(message).await.map_err(unavailable)?;
     let rejected: Vec<Rejected> = accepted.rejected.iter().map(Into::into).collect();
     if accepted.readings == 0 {
-        let detail = rejected.first().map_or_else(|| "the payload holds no reading".to_owned(), |first| first.detail.clone());
+        let detail = rejected.first().map_or_else(
+            || "the payload holds no reading".to_owned(),
+            |first| first.detail.clone(),
+        );
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "rejected", detail);
-        return Err(Problem { rejected, ..problem });
+        return Err(Problem {
+            rejected,
+            ..problem
+        });
     }
-    Ok(Json(AcceptedReadings { accepted: accepted.readings, position: accepted.position, rejected }))
+    Ok(Json(AcceptedReadings {
+        accepted: accepted.readings,
+        position: accepted.position,
+        rejected,
+    }))
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unavailable(error: IntakeError) -> Problem {
     let detail = format!("{error}; nothing was accepted, send it again");
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "intake-unavailable", detail)
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "intake-unavailable",
+        detail,
+    )
 }
 
 /// One reading
@@ -118,7 +144,11 @@ impl From<&StoredReading> for Reading {
             unit: reading.unit.to_string(),
             time: reading.time.to_string(),
             arrival: reading.arrival.to_string(),
-            flags: words.iter().filter(|(bit, _)| reading.flags & bit != 0).map(|(_, word)| *word).collect(),
+            flags: words
+                .iter()
+                .filter(|(bit, _)| reading.flags & bit != 0)
+                .map(|(_, word)| *word)
+                .collect(),
         }
     }
 }
@@ -168,12 +198,20 @@ pub struct Point {
 /// Readings of one sensor and measurement, down-sampled for charts; extremes are kept
 #[utoipa::path(get, path = "/api/v1/readings", tag = "readings", params(ReadingQuery),
     responses((status = 200, body = Vec<Point>), Problems))]
-pub async fn history(State(app): State<App>, _: Viewer, Query(query): Query<ReadingQuery>) -> Result<Json<Vec<Point>>, Problem> {
+pub async fn history(
+    State(app): State<App>,
+    _: Viewer,
+    Query(query): Query<ReadingQuery>,
+) -> Result<Json<Vec<Point>>, Problem> {
     let (sensor, measurement) = (known(&query.sensor)?, known(&query.measurement)?);
     let to = query.to.unwrap_or_else(|| app.ledger.now());
-    let from = query.from.unwrap_or(to - citywatch_model::Duration::from_secs(86_400));
+    let from = query
+        .from
+        .unwrap_or(to - citywatch_model::Duration::from_secs(86_400));
     if from > to {
-        return Err(Problem::bad_request(format!("`from` {from} lies after `to` {to}")));
+        return Err(Problem::bad_request(format!(
+            "`from` {from} lies after `to` {to}"
+        )));
     }
     let history = app.history.clone();
     let points = query.points.clamp(1, 10_000);
@@ -242,7 +280,11 @@ impl From<RejectedPayload> for RejectedMessage {
 /// The newest rejected messages; the newest 10,000 are kept
 #[utoipa::path(get, path = "/api/v1/readings/rejected", tag = "readings", params(RejectedQuery),
     responses((status = 200, body = Vec<RejectedMessage>), Problems))]
-pub async fn rejected(State(app): State<App>, _: Viewer, Query(query): Query<RejectedQuery>) -> Result<Json<Vec<RejectedMessage>>, Problem> {
+pub async fn rejected(
+    State(app): State<App>,
+    _: Viewer,
+    Query(query): Query<RejectedQuery>,
+) -> Result<Json<Vec<RejectedMessage>>, Problem> {
     let intake = app.intake.clone();
     let limit = query.limit.clamp(1, 10_000);
     let rejected = blocking(move || intake.rejected(limit)).await?;
@@ -250,7 +292,11 @@ pub async fn rejected(State(app): State<App>, _: Viewer, Query(query): Query<Rej
 }
 
 /// Runs a read from disk off the threads that serve requests.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, HistoryError> + Send + 'static) -> Result<T, Problem> {
-    let read = tokio::task::spawn_blocking(work).await.map_err(|error| Problem::internal(&error))?;
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, HistoryError> + Send + 'static,
+) -> Result<T, Problem> {
+    let read = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Problem::internal(&error))?;
     read.map_err(|error| Problem::internal(&error))
 }

@@ -45,8 +45,16 @@ impl From<&Sensor> for SensorView {
             name: sensor.name.clone(),
             place: sensor.place,
             zone: sensor.zone.map(|zone| zone.to_string()),
-            tags: sensor.tags.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
-            measurements: sensor.measurements.iter().map(ToString::to_string).collect(),
+            tags: sensor
+                .tags
+                .iter()
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect(),
+            measurements: sensor
+                .measurements
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             interval_seconds: sensor.interval.map(citywatch_model::Duration::seconds),
             stale_after_seconds: sensor.stale_after().seconds(),
             min: sensor.min,
@@ -73,13 +81,23 @@ fn hundred() -> usize {
 /// Registered sensors in the order of their ids
 #[utoipa::path(get, path = "/api/v1/sensors", tag = "sensors", params(SensorQuery),
     responses((status = 200, body = Page<SensorView>), Problems))]
-pub async fn list(State(app): State<App>, _: Viewer, Query(query): Query<SensorQuery>) -> Json<Page<SensorView>> {
+pub async fn list(
+    State(app): State<App>,
+    _: Viewer,
+    Query(query): Query<SensorQuery>,
+) -> Json<Page<SensorView>> {
     let facts = app.facts.borrow().clone();
     let limit = query.limit.clamp(1, 1000);
     let after = |id: &str| query.cursor.as_deref().is_none_or(|cursor| id > cursor);
-    let mut found = facts.registry.sensors.values().filter(|sensor| after(sensor.id.as_str()));
+    let mut found = facts
+        .registry
+        .sensors
+        .values()
+        .filter(|sensor| after(sensor.id.as_str()));
     let items: Vec<SensorView> = found.by_ref().take(limit).map(Into::into).collect();
-    let next = found.next().and_then(|_| items.last().map(|last| last.id.clone()));
+    let next = found
+        .next()
+        .and_then(|_| items.last().map(|last| last.id.clone()));
     Json(Page { items, next })
 }
 
@@ -102,13 +120,17 @@ pub struct UnknownSensorView {
 #[utoipa::path(get, path = "/api/v1/sensors/unknown", tag = "sensors",
     responses((status = 200, body = Vec<UnknownSensorView>), Problems))]
 pub async fn unknown(State(app): State<App>, _: Viewer) -> Json<Vec<UnknownSensorView>> {
-    let unknown = app.intake.unknown_sensors().into_iter().map(|sensor| UnknownSensorView {
-        id: sensor.id.to_string(),
-        first_seen: sensor.first_seen.to_string(),
-        last_seen: sensor.last_seen.to_string(),
-        readings: sensor.readings,
-        door: sensor.door.word().to_owned(),
-    });
+    let unknown = app
+        .intake
+        .unknown_sensors()
+        .into_iter()
+        .map(|sensor| UnknownSensorView {
+            id: sensor.id.to_string(),
+            first_seen: sensor.first_seen.to_string(),
+            last_seen: sensor.last_seen.to_string(),
+            readings: sensor.readings,
+            door: sensor.door.word().to_owned(),
+        });
     Json(unknown.collect())
 }
 
@@ -124,18 +146,38 @@ pub struct SensorDetail {
 /// One sensor and its newest readings
 #[utoipa::path(get, path = "/api/v1/sensors/{id}", tag = "sensors", params(("id" = String, Path)),
     responses((status = 200, body = SensorDetail), Problems))]
-pub async fn detail(State(app): State<App>, _: Viewer, Path(id): Path<String>) -> Result<Json<SensorDetail>, Problem> {
+pub async fn detail(
+    State(app): State<App>,
+    _: Viewer,
+    Path(id): Path<String>,
+) -> Result<Json<SensorDetail>, Problem> {
     let sensor = known(&id)?;
-    let registered: Option<SensorView> = app.facts.borrow().registry.sensors.get(&sensor).map(Into::into);
+    let registered: Option<SensorView> = app
+        .facts
+        .borrow()
+        .registry
+        .sensors
+        .get(&sensor)
+        .map(Into::into);
     let history = app.history.clone();
-    let newest: Vec<StoredReading> = super::readings::blocking(move || history.newest(sensor)).await?;
+    let newest: Vec<StoredReading> =
+        super::readings::blocking(move || history.newest(sensor)).await?;
     if registered.is_none() && newest.is_empty() {
-        return Err(Problem::not_found(format!("no sensor `{id}` is registered or has ever spoken")));
+        return Err(Problem::not_found(format!(
+            "no sensor `{id}` is registered or has ever spoken"
+        )));
     }
-    Ok(Json(SensorDetail { sensor: registered, newest: newest.iter().map(Into::into).collect() }))
+    Ok(Json(SensorDetail {
+        sensor: registered,
+        newest: newest.iter().map(Into::into).collect(),
+    }))
 }
 
 /// A name that is in use, of a sensor or a measurement.
 pub fn known(id: &str) -> Result<Name, Problem> {
-    existing_name(id).ok_or_else(|| Problem::not_found(format!("`{id}` is not registered and has never been heard of")))
+    existing_name(id).ok_or_else(|| {
+        Problem::not_found(format!(
+            "`{id}` is not registered and has never been heard of"
+        ))
+    })
 }

@@ -10,9 +10,9 @@ use prometheus::{Encoder, TextEncoder};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::App;
 use super::access::Viewer;
 use super::problem::{Problem, Query};
-use super::App;
 use super::view::Problems;
 
 /// Whether the alert book has caught up with what the journal held at the start.
@@ -21,7 +21,10 @@ pub async fn ready(State(app): State<App>) -> Response {
     if booked >= app.ready_at {
         return "ready".into_response();
     }
-    let detail = format!("rebuilding: the alert book is at position {booked} of {}", app.ready_at);
+    let detail = format!(
+        "rebuilding: the alert book is at position {booked} of {}",
+        app.ready_at
+    );
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail).into_response()
 }
 
@@ -29,8 +32,14 @@ pub async fn ready(State(app): State<App>) -> Response {
 pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     let encoder = TextEncoder::new();
     let mut text = Vec::new();
-    encoder.encode(&app.metrics.gather(), &mut text).map_err(|error| Problem::internal(&error))?;
-    Ok(([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response())
+    encoder
+        .encode(&app.metrics.gather(), &mut text)
+        .map_err(|error| Problem::internal(&error))?;
+    Ok((
+        [(header::CONTENT_TYPE, encoder.format_type().to_owned())],
+        text,
+    )
+        .into_response())
 }
 
 /// Where the parts of the service stand
@@ -108,14 +117,28 @@ impl From<&UnitError> for UnitErrorView {
 #[utoipa::path(get, path = "/api/v1/status", tag = "status", responses((status = 200, body = Status), Problems))]
 pub async fn status(State(app): State<App>, _: Viewer) -> Result<Json<Status>, Problem> {
     let facts = app.facts.borrow().clone();
-    let count = app.history.count();
     let summary = app.ledger.summary().await?;
+    // before the counts, which may be ahead of it but not behind
+    let (position, booked) = (app.history.cursor(), *app.booked.borrow());
+    let count = app.history.count();
     Ok(Json(Status {
-        journal: JournalStatus { last: app.journal.last(), clock: app.journal.last_clock().to_string() },
-        history: HistoryStatus { position: app.history.cursor(), readings: count.readings, duplicates: count.duplicates, conflicts: count.conflicts },
-        booked: *app.booked.borrow(),
+        journal: JournalStatus {
+            last: app.journal.last(),
+            clock: app.journal.last_clock().to_string(),
+        },
+        history: HistoryStatus {
+            position,
+            readings: count.readings,
+            duplicates: count.duplicates,
+            conflicts: count.conflicts,
+        },
+        booked,
         sensors: facts.registry.sensors.len(),
-        rule_files: facts.sources.iter().map(|source| source.file.clone()).collect(),
+        rule_files: facts
+            .sources
+            .iter()
+            .map(|source| source.file.clone())
+            .collect(),
         unit_errors: app.notes.unit_errors().iter().map(Into::into).collect(),
         summary,
     }))
@@ -138,7 +161,14 @@ fn hundred() -> u32 {
 
 /// Who did what, newest first
 #[utoipa::path(get, path = "/api/v1/audit", tag = "status", params(AuditQuery), responses((status = 200, body = Vec<Act>), Problems))]
-pub async fn audit(State(app): State<App>, _: Viewer, Query(query): Query<AuditQuery>) -> Result<Json<Vec<Act>>, Problem> {
-    let acts = app.ledger.audit(query.limit.clamp(1, 1000), query.before).await?;
+pub async fn audit(
+    State(app): State<App>,
+    _: Viewer,
+    Query(query): Query<AuditQuery>,
+) -> Result<Json<Vec<Act>>, Problem> {
+    let acts = app
+        .ledger
+        .audit(query.limit.clamp(1, 1000), query.before)
+        .await?;
     Ok(Json(acts))
 }

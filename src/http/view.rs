@@ -10,7 +10,10 @@ use super::problem::Problem;
 
 /// What every call may answer instead
 #[derive(IntoResponses)]
-#[allow(dead_code, reason = "only described; handlers answer a Problem with its status")]
+#[allow(
+    dead_code,
+    reason = "only described; handlers answer a Problem with its status"
+)]
 pub enum Problems {
     /// The request is wrong
     #[response(status = 400, content_type = "application/problem+json")]
@@ -53,7 +56,10 @@ pub struct Page<T> {
 
 impl<T> From<citywatch_alerting::ledger::Page<T>> for Page<T> {
     fn from(page: citywatch_alerting::ledger::Page<T>) -> Page<T> {
-        Page { items: page.items, next: page.next }
+        Page {
+            items: page.items,
+            next: page.next,
+        }
     }
 }
 
@@ -79,7 +85,8 @@ impl<'de> Deserialize<'de> for WarningCall {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<WarningCall, D::Error> {
         let mut keys = Map::deserialize(deserializer)?;
         let version = keys.remove("version").unwrap_or(Value::Null);
-        let version = Option::deserialize(version).map_err(|error| D::Error::custom(format!("version: {error}")))?;
+        let version = Option::deserialize(version)
+            .map_err(|error| D::Error::custom(format!("version: {error}")))?;
         let wish = IssueWarning::deserialize(Value::Object(keys)).map_err(D::Error::custom)?;
         Ok(WarningCall { version, wish })
     }

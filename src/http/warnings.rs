@@ -22,21 +22,32 @@ pub async fn issue(
     Body(body): Body<WarningCall>,
 ) -> Result<(StatusCode, Json<WarningEntry>), Problem> {
     let (version, wish) = body.split();
-    let entry = app.ledger.issue_warning(id, &wish, &caller.call(bearer, version)).await?;
+    let entry = app
+        .ledger
+        .issue_warning(id, &wish, &caller.call(bearer, version))
+        .await?;
     Ok((StatusCode::CREATED, Json(entry)))
 }
 
 /// Warnings, the newest first
 #[utoipa::path(get, path = "/api/v1/warnings", tag = "warnings", params(WarningFilter),
     responses((status = 200, body = Page<WarningEntry>), Problems))]
-pub async fn list(State(app): State<App>, _: Viewer, Query(filter): Query<WarningFilter>) -> Result<Json<Page<WarningEntry>>, Problem> {
+pub async fn list(
+    State(app): State<App>,
+    _: Viewer,
+    Query(filter): Query<WarningFilter>,
+) -> Result<Json<Page<WarningEntry>>, Problem> {
     Ok(Json(app.ledger.warnings(&filter).await?.into()))
 }
 
 /// One warning with its deliveries, by number or identifier
 #[utoipa::path(get, path = "/api/v1/warnings/{id}", tag = "warnings", params(("id" = String, Path)),
     responses((status = 200, body = WarningDetail), Problems))]
-pub async fn detail(State(app): State<App>, _: Viewer, Path(id): Path<String>) -> Result<Json<WarningDetail>, Problem> {
+pub async fn detail(
+    State(app): State<App>,
+    _: Viewer,
+    Path(id): Path<String>,
+) -> Result<Json<WarningDetail>, Problem> {
     Ok(Json(app.ledger.warning(&id).await?))
 }
 

@@ -27,7 +27,12 @@ impl Facts {
                 Body::Rules(sources) => {
                     let facts = newer.get_or_insert_with(|| self.clone());
                     let rules = citywatch_rules::compile(sources).map_err(|problems| format!("the journal holds rules that this program cannot read; start the program that wrote them\n{problems}"))?;
-                    facts.rules.extend(rules.rules.iter().map(|rule| (rule.info.id, Arc::new(rule.info.clone()))));
+                    facts.rules.extend(
+                        rules
+                            .rules
+                            .iter()
+                            .map(|rule| (rule.info.id, Arc::new(rule.info.clone()))),
+                    );
                     facts.sources = sources.clone();
                 }
                 Body::Registry(change) => {
@@ -36,7 +41,12 @@ impl Facts {
                     for id in &change.remove {
                         facts.sensors.remove(id);
                     }
-                    facts.sensors.extend(change.upsert.iter().map(|sensor| (sensor.id, Arc::new(sensor.clone()))));
+                    facts.sensors.extend(
+                        change
+                            .upsert
+                            .iter()
+                            .map(|sensor| (sensor.id, Arc::new(sensor.clone()))),
+                    );
                 }
                 Body::Observation(_) | Body::Tick | Body::Start | Body::Link { .. } => {}
             }
@@ -51,9 +61,17 @@ impl Facts {
 
     /// What the ledger must know about a transition.
     pub fn explain(&self, transition: Transition) -> Change {
-        let rule = self.rules.get(&transition.rule).cloned().unwrap_or_else(|| Arc::new(nameless(transition.rule)));
+        let rule = self
+            .rules
+            .get(&transition.rule)
+            .cloned()
+            .unwrap_or_else(|| Arc::new(nameless(transition.rule)));
         let sensor = self.sensors.get(&transition.subject).cloned();
-        Change { transition, rule, sensor }
+        Change {
+            transition,
+            rule,
+            sensor,
+        }
     }
 }
 

@@ -11,20 +11,29 @@ use prometheus::{IntCounterVec, Opts, Registry};
 /// Unit mistakes that are named; further ones are only counted.
 const NAMED: usize = 1_000;
 
+/// By rule, sensor and unit.
+type UnitErrors = BTreeMap<(Name, Name, Name), UnitError>;
+
 /// What was noted so far; clones share it.
 #[derive(Clone)]
 pub struct Notes {
     readings: IntCounterVec,
-    units: Arc<Mutex<BTreeMap<(Name, Name, Name), UnitError>>>,
+    units: Arc<Mutex<UnitErrors>>,
 }
 
 impl Notes {
     /// Notes that show in `metrics`.
     pub fn register(metrics: &Registry) -> Result<Notes, prometheus::Error> {
-        let options = Opts::new("citywatch_engine_readings_total", "Readings that rules read, and those that they could not use as they came.");
+        let options = Opts::new(
+            "citywatch_engine_readings_total",
+            "Readings that rules read, and those that they could not use as they came.",
+        );
         let readings = IntCounterVec::new(options, &["kind"])?;
         metrics.register(Box::new(readings.clone()))?;
-        Ok(Notes { readings, units: Arc::default() })
+        Ok(Notes {
+            readings,
+            units: Arc::default(),
+        })
     }
 
     /// Adds what an epoch counted.
@@ -48,7 +57,10 @@ impl Notes {
         for error in &counts.unit_newest {
             let key = (error.rule, error.sensor, error.unit);
             if let Some(known) = units.get_mut(&key) {
-                *known = UnitError { times: known.times + error.times, ..error.clone() };
+                *known = UnitError {
+                    times: known.times + error.times,
+                    ..error.clone()
+                };
             } else if units.len() < NAMED {
                 tracing::warn!(
                     rule = %error.rule, sensor = %error.sensor, unit = %error.unit, wanted = %error.wanted,
@@ -61,6 +73,11 @@ impl Notes {
 
     /// The unit mistakes since the start, by rule, sensor and unit.
     pub fn unit_errors(&self) -> Vec<UnitError> {
-        self.units.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.units
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 }

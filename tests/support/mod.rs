@@ -58,12 +58,17 @@ impl Service {
         let (http, mqtt) = (free_port(), free_port());
         for (name, text) in files {
             let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().expect("files stand in a folder")).expect("a folder can be made");
+            std::fs::create_dir_all(path.parent().expect("files stand in a folder"))
+                .expect("a folder can be made");
             std::fs::write(path, text).expect("a file can be written");
         }
         let exists = |name: &str| folder.path().join(name).exists();
         let mut bundle = String::from("[bundle]\n");
-        for (key, name) in [("sensors", "sensors.csv"), ("zones", "zones.yaml"), ("plans", "plans.yaml")] {
+        for (key, name) in [
+            ("sensors", "sensors.csv"),
+            ("zones", "zones.yaml"),
+            ("plans", "plans.yaml"),
+        ] {
             if exists(name) {
                 bundle.push_str(&format!("{key} = \"{name}\"\n"));
             }
@@ -75,8 +80,14 @@ impl Service {
             "[http]\nlisten = \"127.0.0.1:{http}\"\n\n[broker]\nlisten = \"127.0.0.1:{mqtt}\"\n\n{bundle}\n\
              [[tokens]]\nname = \"test\"\nrole = \"admin\"\ntoken = \"{TOKEN}\"\n\n{more_config}"
         );
-        std::fs::write(folder.path().join("citywatch.toml"), config).expect("a file can be written");
-        Service { folder, http, mqtt, child: None }
+        std::fs::write(folder.path().join("citywatch.toml"), config)
+            .expect("a file can be written");
+        Service {
+            folder,
+            http,
+            mqtt,
+            child: None,
+        }
     }
 
     pub fn config(&self) -> PathBuf {
@@ -85,9 +96,14 @@ impl Service {
 
     /// Starts it and waits until it is ready.
     pub fn start(&mut self) {
-        let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("log"));
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("log"));
         let mut command = citywatch(&["run", "--config"]);
-        command.arg(self.config()).stderr(log.expect("a file can be written"));
+        command
+            .arg(self.config())
+            .stderr(log.expect("a file can be written"));
         let mut child = command.spawn().expect("the program starts");
         let log = self.folder.path().join("log");
         let ready = || {
@@ -110,9 +126,14 @@ impl Service {
     /// SIGTERM; answers how it ended.
     pub fn terminate(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("it runs");
-        let sent = Command::new("kill").arg(child.id().to_string()).status().expect("kill runs");
+        let sent = Command::new("kill")
+            .arg(child.id().to_string())
+            .status()
+            .expect("kill runs");
         assert!(sent.success());
-        wait_for("the end of the service", || child.try_wait().expect("it can be asked"))
+        wait_for("the end of the service", || {
+            child.try_wait().expect("it can be asked")
+        })
     }
 
     /// What it has logged.
@@ -122,15 +143,20 @@ impl Service {
 
     /// GET of JSON.
     pub fn get(&self, path: &str) -> Value {
-        let (status, body) = get(self.http, path, Some(TOKEN)).unwrap_or_else(|| panic!("no answer from {path}"));
+        let (status, body) =
+            get(self.http, path, Some(TOKEN)).unwrap_or_else(|| panic!("no answer from {path}"));
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
     }
 
     /// POST of a body; answers status and JSON.
     pub fn post(&self, path: &str, body: &[u8]) -> (u16, Value) {
-        let (status, body) = request(self.http, "POST", path, Some(TOKEN), Some(body)).expect("an answer");
-        (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+        let (status, body) =
+            request(self.http, "POST", path, Some(TOKEN), Some(body)).expect("an answer");
+        (
+            status,
+            serde_json::from_str(&body).unwrap_or(Value::String(body)),
+        )
     }
 }
 
@@ -154,12 +180,22 @@ pub fn get(port: u16, path: &str, token: Option<&str>) -> Option<(u16, String)> 
 }
 
 /// One HTTP/1.1 request on a connection of its own; answers status and body.
-pub fn request(port: u16, method: &str, path: &str, token: Option<&str>, body: Option<&[u8]>) -> Option<(u16, String)> {
+pub fn request(
+    port: u16,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Option<&[u8]>,
+) -> Option<(u16, String)> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .ok()?;
     let body = body.unwrap_or_default();
-    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let token = token
+        .map(|token| format!("Authorization: Bearer {token}\r\n"))
+        .unwrap_or_default();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{token}Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
@@ -172,8 +208,17 @@ pub fn request(port: u16, method: &str, path: &str, token: Option<&str>, body: O
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    Some((status, if chunked { unchunk(body) } else { body.to_owned() }))
+    let chunked = head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked");
+    Some((
+        status,
+        if chunked {
+            unchunk(body)
+        } else {
+            body.to_owned()
+        },
+    ))
 }
 
 fn unchunk(mut body: &str) -> String {

@@ -138,24 +138,22 @@ impl Ledger {
         if let Some(answer) = session.first_answer(call, &asked).await? {
             return Ok(answer);
         }
-        let mut alert = Alert::load(session.connection(), id).await?;
+        let mut alert = Alert::load(session.connection().await?, id).await?;
         call.check_version(&alert)?;
         check(&alert, &deed)?;
         carry_out(&mut alert, &deed, call, session.now);
-        session.save_alert(&alert).await?;
-        session
-            .act(
-                &call.actor,
-                act,
-                Concerns {
-                    alert: Some(id),
-                    ..Concerns::default()
-                },
-                &deed,
-            )
-            .await?;
-        session.event(event, &alert).await?;
-        session.keep_answer(call, &asked, &alert).await?;
+        session.save_alert(&alert);
+        session.act(
+            &call.actor,
+            act,
+            Concerns {
+                alert: Some(id),
+                ..Concerns::default()
+            },
+            &deed,
+        );
+        session.event(event, &alert);
+        session.keep_answer(call, &asked, &alert);
         session.commit().await?;
         Ok(alert)
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::statement::{Statement, statement};
 use crate::LedgerError;
 
 /// Whether what raised the alert still holds.
@@ -163,8 +164,8 @@ impl Alert {
     }
 
     /// Writes it, new or changed.
-    pub(crate) async fn save(&self, connection: &mut SqliteConnection) -> Result<(), LedgerError> {
-        sqlx::query(
+    pub(super) fn save(&self) -> Statement {
+        statement(
             "INSERT INTO alerts (id, rule, subject, hazard, zone, level, condition, handling, attention, \
              active_since, version, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
              ON CONFLICT (id) DO UPDATE SET zone = excluded.zone, level = excluded.level, \
@@ -183,10 +184,6 @@ impl Alert {
         .bind(self.active_since.millis())
         .bind(self.version)
         .bind(to_json(self))
-        .execute(connection)
-        .await
-        .map_err(LedgerError::storage("write an alert"))?;
-        Ok(())
     }
 }
 

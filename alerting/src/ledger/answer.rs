@@ -78,7 +78,7 @@ impl Ledger {
                 "an answer needs `by`: name the person who gave it".to_owned(),
             ));
         }
-        Delivery::load(session.connection(), delivery).await?;
+        Delivery::load(session.connection().await?, delivery).await?;
         let now = session.now.millis();
         // a late "received" must not hide that somebody is on the way
         sqlx::query(
@@ -90,18 +90,18 @@ impl Ledger {
         .bind(now)
         .bind(answer.by.trim())
         .bind(answer.note.trim())
-        .execute(session.connection())
+        .execute(session.connection().await?)
         .await
         .map_err(LedgerError::storage("write an answer"))?;
-        let delivery = Delivery::load(session.connection(), delivery).await?;
+        let delivery = Delivery::load(session.connection().await?, delivery).await?;
         let concerns = Concerns {
             alert: Some(delivery.alert),
             warning: Some(delivery.warning),
             delivery: Some(delivery.id),
         };
-        session.act(&call.actor, "answer", concerns, answer).await?;
-        session.event("delivery.answered", &delivery).await?;
-        session.keep_answer(call, &asked, &delivery).await?;
+        session.act(&call.actor, "answer", concerns, answer);
+        session.event("delivery.answered", &delivery);
+        session.keep_answer(call, &asked, &delivery);
         session.commit().await?;
         Ok(delivery)
     }

@@ -8,6 +8,7 @@ use citywatch_model::{Position, Time, Transition, TransitionKind};
 use super::alert::Alert;
 use super::book::{self, Change};
 use super::session::Session;
+use super::statement::statement;
 use super::{Actor, Ledger};
 use crate::LedgerError;
 
@@ -30,12 +31,11 @@ pub struct Epoch {
 pub struct Applied {
     /// Each alert that changed, as it is now, in the order of the changes; an alert may stand here twice.
     pub alerts: Vec<Alert>,
-    /// Wall clock at the commit, in microseconds since 1970.
-    pub committed: i64,
 }
 
 impl Ledger {
-    /// Writes an epoch. After an error nothing of it is kept, and the caller applies it again.
+    /// Writes an epoch. After an error nothing of it is kept, and the caller applies it again. Do not drop the
+    /// future before it is done: the outbox would not hear of the deliveries until the next start.
     ///
     /// # Errors
     /// If the database fails, above all when the disk is full.
@@ -46,10 +46,7 @@ impl Ledger {
             if settled.seen > settled.stored && settled.written.elapsed() >= POSITION_EVERY {
                 self.flush_position().await?;
             }
-            return Ok(Applied {
-                alerts: Vec::new(),
-                committed: now_micros(),
-            });
+            return Ok(Applied { alerts: Vec::new() });
         }
         let mut session = self.begin().await?;
         let settled = session.settled();
@@ -61,17 +58,12 @@ impl Ledger {
         {
             alerts.extend(session.turn(change).await?);
         }
-        session
-            .save_position(epoch.position.max(settled.seen))
-            .await?;
-        session.commit().await?;
+        session.save_position(epoch.position.max(settled.seen));
+        session.carry_out().await?;
         let metrics = &self.shared.metrics;
         metrics.applied(started.elapsed(), alerts.len());
         tracing::debug!(position = epoch.position, clock = %epoch.clock, alerts = alerts.len(), "epoch applied");
-        Ok(Applied {
-            alerts,
-            committed: now_micros(),
-        })
+        Ok(Applied { alerts })
     }
 
     /// Writes the newest position that memory knows of.
@@ -82,7 +74,7 @@ impl Ledger {
         let mut session = self.begin().await?;
         let settled = session.settled();
         if settled.seen > settled.stored {
-            session.save_position(settled.seen).await?;
+            session.save_position(settled.seen);
         }
         session.commit().await
     }
@@ -101,9 +93,9 @@ impl Session {
         if step.alert.id == self.ids.alert {
             self.ids.alert += 1;
         }
-        self.save_alert(&step.alert).await?;
-        self.save_transition(step.alert.id, transition).await?;
-        self.event(step.event, &step.alert).await?;
+        self.save_alert(&step.alert);
+        self.save_transition(step.alert.id, transition);
+        self.event(step.event, &step.alert);
         if step.rose && step.alert.is_open() {
             self.warn_by_plan(&mut step.alert).await?;
         } else if transition.kind == TransitionKind::Clear && step.alert.warning.is_some() {
@@ -113,15 +105,11 @@ impl Session {
         Ok(Some(step.alert))
     }
 
-    async fn save_transition(
-        &mut self,
-        alert: i64,
-        transition: &Transition,
-    ) -> Result<(), LedgerError> {
+    fn save_transition(&mut self, alert: i64, transition: &Transition) {
         let id = self.ids.transition;
         self.ids.transition += 1;
         let recorded_at = self.wall.millis();
-        sqlx::query(
+        self.write(statement(
             "INSERT INTO transitions (id, alert, position, at, kind, level, value, recorded_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
@@ -132,14 +120,6 @@ impl Session {
         .bind(transition.kind.word())
         .bind(i16::from(transition.level.rank()))
         .bind(transition.value)
-        .bind(recorded_at)
-        .execute(self.connection())
-        .await
-        .map_err(LedgerError::storage("write a transition"))?;
-        Ok(())
+        .bind(recorded_at));
     }
-}
-
-fn now_micros() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
 }

@@ -62,12 +62,12 @@ impl Ledger {
         let pruned = sqlx::query("DELETE FROM events WHERE at < $1 AND id < $2")
             .bind(before)
             .bind(newest)
-            .execute(session.connection())
+            .execute(session.connection().await?)
             .await
             .map_err(failed())?;
         sqlx::query("DELETE FROM answers WHERE at < $1")
             .bind(before)
-            .execute(session.connection())
+            .execute(session.connection().await?)
             .await
             .map_err(failed())?;
         session.commit().await?;

@@ -91,7 +91,9 @@ impl AlertFilter {
     /// The query; `zones` are the zone asked for and all inside it.
     pub(super) fn query(&self, zones: &[&str]) -> Result<QueryBuilder<Sqlite>, LedgerError> {
         let mut query = QueryBuilder::new("SELECT body FROM alerts WHERE 1 = 1");
-        self.state.map(|state| state.narrow(&mut query));
+        if let Some(state) = self.state {
+            state.narrow(&mut query);
+        }
         let texts = [
             ("hazard", &self.hazard),
             ("rule", &self.rule),

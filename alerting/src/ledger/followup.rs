@@ -9,11 +9,12 @@ use super::issue::{Draft, IssueWarning};
 use super::key::fingerprint;
 use super::queue::{Target, Told};
 use super::session::Session;
+use super::statement::statement;
 use super::warnings::{WarningEntry, WarningState};
 use super::{Actor, Call, Ledger, to_json};
+use crate::LedgerError;
 use crate::directory::Lift;
 use crate::warning::{Warning, WarningKind};
-use crate::{LedgerError, cap};
 
 /// The messages of one warning from its first to its newest.
 #[derive(Debug)]
@@ -105,7 +106,7 @@ impl Ledger {
             )));
         }
         let followed = session.head(id).await?;
-        let mut alert = Alert::load(session.connection(), followed.alert).await?;
+        let mut alert = Alert::load(session.connection().await?, followed.alert).await?;
         call.check_version(&alert)?;
         if kind == WarningKind::Updated && !alert.is_open() {
             return Err(LedgerError::Conflict(format!(
@@ -122,7 +123,7 @@ impl Ledger {
             chain: Some(&chain),
         };
         let entry = session.write_warning(&mut alert, &draft).await?;
-        session.keep_answer(call, &asked, &entry).await?;
+        session.keep_answer(call, &asked, &entry);
         session.commit().await?;
         Ok(entry)
     }
@@ -131,7 +132,7 @@ impl Ledger {
 impl Session {
     /// The warning of that number, if it is in force.
     async fn head(&mut self, id: i64) -> Result<WarningEntry, LedgerError> {
-        let (now, connection) = (self.now, self.connection());
+        let (now, connection) = (self.now, self.connection().await?);
         let entry = WarningEntry::load(connection, id, now).await?;
         let newest = match entry.state {
             WarningState::InForce => return Ok(entry),
@@ -150,7 +151,7 @@ impl Session {
         let rows = sqlx::query("SELECT id, automatic, body FROM warnings WHERE chain = $1 AND expires > $2 ORDER BY id")
             .bind(id)
             .bind(now)
-            .fetch_all(self.connection())
+            .fetch_all(self.connection().await?)
             .await
             .map_err(read())?;
         let mut chain = Chain {
@@ -178,7 +179,7 @@ impl Session {
         let Some(id) = alert.warning else {
             return Ok(None);
         };
-        let (now, connection) = (self.now, self.connection());
+        let (now, connection) = (self.now, self.connection().await?);
         let head = WarningEntry::load(connection, id, now).await?;
         if head.state == WarningState::InForce {
             self.chain(head.chain).await.map(Some)
@@ -220,12 +221,7 @@ impl Session {
     }
 
     /// Writes the message and what it does to the earlier ones.
-    pub(super) async fn save_warning(
-        &mut self,
-        entry: &WarningEntry,
-        draft: &Draft<'_>,
-    ) -> Result<(), LedgerError> {
-        let failed = || LedgerError::storage("write a warning");
+    pub(super) fn save_warning(&mut self, entry: &WarningEntry, cap: &str, draft: &Draft<'_>) {
         let becomes = match draft.kind {
             WarningKind::Issued | WarningKind::Updated | WarningKind::Corrected => {
                 WarningState::Superseded
@@ -234,14 +230,13 @@ impl Session {
             WarningKind::Withdrawn => WarningState::Withdrawn,
         };
         if draft.chain.is_some() {
-            sqlx::query("UPDATE warnings SET state = $2 WHERE chain = $1")
-                .bind(entry.chain)
-                .bind(becomes.rank())
-                .execute(self.connection())
-                .await
-                .map_err(failed())?;
+            self.write(
+                statement("UPDATE warnings SET state = $2 WHERE chain = $1")
+                    .bind(entry.chain)
+                    .bind(becomes.rank()),
+            );
         }
-        sqlx::query(
+        self.write(statement(
             "INSERT INTO warnings (id, chain, alert, identifier, hazard, sent, expires, state, automatic, issued_by, \
              body, cap) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
@@ -256,11 +251,7 @@ impl Session {
         .bind(i16::from(entry.automatic))
         .bind(entry.issued_by.as_str())
         .bind(to_json(&entry.warning))
-        .bind(cap::render(&entry.warning))
-        .execute(self.connection())
-        .await
-        .map_err(failed())?;
-        Ok(())
+        .bind(cap));
     }
 
     /// Everybody to whom a message of the chain went or still goes.
@@ -287,12 +278,11 @@ impl Session {
         )
         .bind(chain.id)
         .bind(now)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await
         .map_err(LedgerError::storage("cancel deliveries"))?;
         for row in &cancelled {
-            self.event("delivery.cancelled", &Delivery::from_row(row)?)
-                .await?;
+            self.event("delivery.cancelled", &Delivery::from_row(row)?);
         }
         let unfinished: Vec<i64> = rows
             .iter()
@@ -311,7 +301,7 @@ impl Session {
         let read = || LedgerError::storage("read the deliveries of a chain");
         let rows = sqlx::query("SELECT * FROM deliveries WHERE chain = $1 ORDER BY id")
             .bind(chain.id)
-            .fetch_all(self.connection())
+            .fetch_all(self.connection().await?)
             .await
             .map_err(read())?;
         rows.iter()

@@ -3,19 +3,17 @@
 
 use std::sync::Arc;
 
-use citywatch_model::{Duration, Level, Name, Text, name};
+use citywatch_model::{Duration, Level, Text};
 use serde::{Deserialize, Serialize};
 
 use super::alert::Alert;
 use super::followup::Chain;
 use super::key::fingerprint;
-use super::queue::Target;
 use super::session::{Concerns, Session};
 use super::warnings::{WarningEntry, WarningState};
 use super::{Actor, Call, Ledger};
-use crate::directory::{Directory, Plan};
-use crate::warning::{Cause, Status, Warning, WarningKind};
-use crate::{LedgerError, cap, compose};
+use crate::warning::{Status, Warning, WarningKind};
+use crate::{LedgerError, cap};
 
 /// What the operator wishes other than the alert and its plan say; all of it may stay empty.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -69,7 +67,7 @@ impl Ledger {
         if let Some(answer) = session.first_answer(call, &asked).await? {
             return Ok(answer);
         }
-        let mut alert = Alert::load(session.connection(), alert).await?;
+        let mut alert = Alert::load(session.connection().await?, alert).await?;
         call.check_version(&alert)?;
         if !alert.is_open() {
             return Err(LedgerError::Conflict(format!(
@@ -93,7 +91,7 @@ impl Ledger {
             chain: None,
         };
         let entry = session.write_warning(&mut alert, &draft).await?;
-        session.keep_answer(call, &asked, &entry).await?;
+        session.keep_answer(call, &asked, &entry);
         session.commit().await?;
         Ok(entry)
     }
@@ -161,117 +159,27 @@ impl Session {
             issued_by: draft.actor.name.clone(),
             warning,
         };
-        self.save_warning(&entry, draft).await?;
-        let message = (
-            &Arc::new(entry.warning.clone()),
-            &Arc::from(cap::render(&entry.warning)),
-        );
+        let cap: Arc<str> = Arc::from(cap::render(&entry.warning));
+        self.save_warning(&entry, &cap, draft);
+        let warning = Arc::new(entry.warning.clone());
         for target in targets {
-            self.queue_delivery((id, entry.chain, alert.id), target, message)
-                .await?;
+            self.queue_delivery((id, entry.chain, alert.id), target, (&warning, &cap));
         }
         if entry.warning.status == Status::Actual {
             let in_force = !draft.kind.ends();
             alert.warning = in_force.then_some(id);
             alert.warned = in_force.then_some(entry.warning.level);
             alert.version += 1;
-            self.save_alert(alert).await?;
+            self.save_alert(alert);
         }
-        self.event(&format!("warning.{}", draft.kind.word()), &entry)
-            .await?;
+        self.event(&format!("warning.{}", draft.kind.word()), &entry);
         let concerns = Concerns {
             alert: Some(alert.id),
             warning: Some(id),
             delivery: None,
         };
-        self.act(draft.actor, draft.kind.word(), concerns, draft.wish)
-            .await?;
+        self.act(draft.actor, draft.kind.word(), concerns, draft.wish);
         Ok(entry)
-    }
-
-    fn compose(&self, alert: &Alert, draft: &Draft<'_>, plan: Option<&Plan>) -> Warning {
-        let settings = &self.shared.settings;
-        let (kind, wish, zones) = (draft.kind, draft.wish, self.shared.zones());
-        let head = draft.chain.and_then(|chain| chain.earlier.last());
-        let level = match (kind, head) {
-            (WarningKind::Issued | WarningKind::Updated, _) | (_, None) => {
-                wish.level.unwrap_or(alert.level)
-            }
-            (WarningKind::Corrected, Some(head)) => wish.level.unwrap_or(head.level),
-            (WarningKind::Lifted | WarningKind::Withdrawn, Some(head)) => head.level,
-        };
-        let status = head.map_or(wish.status, |head| head.status);
-        let words = compose::words(alert, kind, level, &zones, &settings.timezone);
-        let old = head.filter(|_| kind == WarningKind::Corrected);
-        let composed = compose::marked(words.headline, status);
-        let expires = wish
-            .expires
-            .or_else(|| plan.and_then(|plan| plan.expires))
-            .unwrap_or(settings.expires);
-        let identifier = self.identifier();
-        Warning {
-            cap_url: settings
-                .public_url
-                .as_ref()
-                .map(|url| format!("{url}/cap/{identifier}.xml")),
-            identifier,
-            sender: settings.sender.clone(),
-            sender_name: settings.sender_name.clone(),
-            sent: self.now,
-            timezone: settings.timezone.clone(),
-            status,
-            exercise: wish
-                .exercise
-                .clone()
-                .or_else(|| head.and_then(|head| head.exercise.clone())),
-            kind,
-            scope: settings.scope,
-            note: wish.note.clone(),
-            references: draft
-                .chain
-                .map(|chain| chain.earlier.iter().map(Warning::reference).collect())
-                .unwrap_or_default(),
-            hazard: alert.hazard,
-            event: alert.title.clone(),
-            event_codes: Vec::new(),
-            level,
-            headline: wish
-                .headline
-                .clone()
-                .or_else(|| old.map(|old| old.headline.clone()))
-                .unwrap_or(composed),
-            description: chosen(
-                &wish.description,
-                old.map(|old| &old.description),
-                words.description,
-            ),
-            instruction: chosen(
-                &wish.instruction,
-                old.map(|old| &old.instruction),
-                words.instruction,
-            ),
-            onset: Some(alert.active_since),
-            expires: self.now + expires,
-            area: compose::area(alert, &zones, settings.radius_km),
-            cause: Cause {
-                alert_id: alert.id.to_string(),
-                rule: alert.rule,
-                rule_source: alert.source.clone(),
-                sensor: alert.subject,
-                measurement: alert.measurement,
-                value: alert.value,
-                unit: alert.unit,
-            },
-            contact: settings.contact.clone(),
-        }
-    }
-
-    /// Unique for ever, also if the ledger begins anew: time of day for people, random digits for the rest.
-    fn identifier(&self) -> String {
-        let at = jiff::Timestamp::from_millisecond(self.now.millis()).unwrap_or_default();
-        let local = at.to_zoned(self.shared.settings.timezone.clone());
-        let random = uuid::Uuid::new_v4().simple().to_string();
-        format!("CW-{}-{}", local.strftime("%Y%m%d%H%M%S"), &random[..12])
     }
 
     /// An automatic warning goes out whatever the checks say: the message is valid XML all the same.
@@ -288,127 +196,4 @@ impl Session {
             problems.join("; ")
         )))
     }
-
-    async fn recipients(
-        &mut self,
-        alert: &Alert,
-        draft: &Draft<'_>,
-        directory: &Directory,
-        warning: &Warning,
-    ) -> Result<Vec<Target>, LedgerError> {
-        let mut targets = match draft.kind {
-            WarningKind::Issued | WarningKind::Updated => {
-                self.planned(alert, draft, directory, warning.level)?
-            }
-            WarningKind::Lifted | WarningKind::Corrected | WarningKind::Withdrawn => Vec::new(),
-        };
-        if let Some(chain) = draft.chain {
-            // whoever has heard of the chain hears how it goes on
-            let told = match draft.kind {
-                WarningKind::Withdrawn => self.cancel_unsent(chain).await?,
-                WarningKind::Issued
-                | WarningKind::Updated
-                | WarningKind::Lifted
-                | WarningKind::Corrected => self.told(chain).await?,
-            };
-            targets.extend(told);
-        }
-        let mut unique: Vec<Target> = Vec::with_capacity(targets.len());
-        for target in targets {
-            if !unique.contains(&target) {
-                unique.push(target);
-            }
-        }
-        Ok(unique)
-    }
-
-    /// Whom the plan, or the click instead of it, names at `level`.
-    fn planned(
-        &self,
-        alert: &Alert,
-        draft: &Draft<'_>,
-        directory: &Directory,
-        level: Level,
-    ) -> Result<Vec<Target>, LedgerError> {
-        let wish = draft.wish;
-        let channels = wish.channels.as_deref();
-        let routes = if let Some(departments) = &wish.departments {
-            directory.routes(&known(departments, directory)?, channels, &[])
-        } else {
-            let plan = directory
-                .plan_for(alert.plan, alert.hazard)
-                .ok_or_else(|| no_plan(alert))?;
-            let Some(level_plan) = plan.levels.get(&level) else {
-                return self.nobody(
-                    draft,
-                    format!("plan `{}` tells nobody at level {level}", plan.id),
-                );
-            };
-            let zones: Vec<Name> = alert
-                .zone
-                .map(|zone| self.shared.zones().around(zone).collect())
-                .unwrap_or_default();
-            directory.routes(
-                &level_plan.tell,
-                channels.or(level_plan.channels.as_deref()),
-                &zones,
-            )
-        };
-        if routes.is_empty() {
-            return self.nobody(
-                draft,
-                format!(
-                    "no recipient of alert {} has a channel that may be used",
-                    alert.id
-                ),
-            );
-        }
-        Ok(routes.iter().map(Target::from).collect())
-    }
-
-    /// A click that reaches nobody is refused; an update may still go to those who know, and an automatic warning
-    /// to the feed.
-    fn nobody(&self, draft: &Draft<'_>, why: String) -> Result<Vec<Target>, LedgerError> {
-        if draft.automatic || draft.chain.is_some() {
-            tracing::warn!(%why, at = %self.now, "a plan has no recipient");
-            return Ok(Vec::new());
-        }
-        Err(LedgerError::Invalid(format!(
-            "{why}: name departments, or complete the plan"
-        )))
-    }
-}
-
-fn chosen(wish: &Option<Text>, old: Option<&Text>, composed: Text) -> Text {
-    wish.clone().or_else(|| old.cloned()).unwrap_or(composed)
-}
-
-fn no_plan(alert: &Alert) -> LedgerError {
-    let hazard = if alert.hazard.is_empty() {
-        "none"
-    } else {
-        alert.hazard.as_str()
-    };
-    LedgerError::Invalid(format!(
-        "no plan for alert {} (hazard {hazard}) and no plan `default`: add one, or name departments",
-        alert.id
-    ))
-}
-
-fn known(departments: &[String], directory: &Directory) -> Result<Vec<Name>, LedgerError> {
-    let unknown = departments.iter().find(|id| {
-        !directory
-            .departments
-            .keys()
-            .any(|known| known == id.as_str())
-    });
-    if let Some(id) = unknown {
-        let all: Vec<&str> = directory.departments.keys().map(|id| id.as_str()).collect();
-        return Err(LedgerError::Invalid(format!(
-            "there is no department `{id}`: choose from {}",
-            all.join(", ")
-        )));
-    }
-    // every one is a name already, so nothing new is interned
-    Ok(departments.iter().map(|id| name(id)).collect())
 }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 
 use super::session::Session;
+use super::statement::statement;
 use super::{Call, to_json};
 use crate::LedgerError;
 
@@ -39,7 +40,7 @@ impl Session {
         let row = sqlx::query("SELECT asked, body FROM answers WHERE actor = $1 AND key = $2")
             .bind(call.actor.name.as_str())
             .bind(key.as_str())
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await
             .map_err(LedgerError::storage("look an idempotency key up"))?;
         let Some(row) = row else { return Ok(None) };
@@ -56,27 +57,18 @@ impl Session {
     }
 
     /// Keeps the answer for the next call with the same key.
-    pub(super) async fn keep_answer<T: Serialize>(
-        &mut self,
-        call: &Call,
-        asked: &str,
-        answer: &T,
-    ) -> Result<(), LedgerError> {
-        let Some(key) = &call.key else { return Ok(()) };
+    pub(super) fn keep_answer<T: Serialize>(&mut self, call: &Call, asked: &str, answer: &T) {
+        let Some(key) = &call.key else { return };
         let at = self.wall.millis();
-        sqlx::query(
-            "INSERT INTO answers (actor, key, asked, body, at) VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(call.actor.name.as_str())
-        .bind(key.as_str())
-        .bind(asked)
-        .bind(to_json(answer))
-        .bind(at)
-        .execute(self.connection())
-        .await
-        .map_err(LedgerError::storage(
-            "keep the answer to an idempotency key",
-        ))?;
-        Ok(())
+        self.write(
+            statement(
+                "INSERT INTO answers (actor, key, asked, body, at) VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(call.actor.name.as_str())
+            .bind(key.as_str())
+            .bind(asked)
+            .bind(to_json(answer))
+            .bind(at),
+        );
     }
 }

@@ -15,12 +15,19 @@ mod filter;
 mod followup;
 mod issue;
 mod key;
+mod message;
 mod query;
 mod queue;
+mod recipients;
+mod report;
+mod rows;
 mod schema;
 mod session;
+mod stamps;
+mod statement;
 mod summary;
 mod warnings;
+mod writer;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,20 +50,22 @@ pub use delivery::{Attempt, Delivery, DeliveryState};
 pub use event::Event;
 pub use filter::{AlertFilter, AlertState, DeliveryFilter, Page, WarningFilter};
 pub use issue::IssueWarning;
-pub use query::{Act, AlertDetail, DeliveryDetail, History, WarningDetail};
+pub use query::{AlertDetail, DeliveryDetail, WarningDetail};
+pub use rows::{Act, History};
 pub use summary::{AlertCount, DeliveryCount, Summary};
 pub use warnings::{WarningEntry, WarningState};
 
 pub(crate) use alert::to_json;
-pub(crate) use delivery::{Outcome, Report};
 pub(crate) use queue::Job;
+pub(crate) use report::{Outcome, Report};
 
 use crate::directory::Directory;
 use crate::flight::Flight;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, Zones, wall_clock};
 use crate::{LedgerError, outbox};
-use session::Writer;
+use stamps::Stamps;
+use writer::Writer;
 
 /// Handle to the ledger; clones share it.
 #[derive(Clone)]
@@ -71,6 +80,7 @@ pub(crate) struct Shared {
     zones: RwLock<Arc<Zones>>,
     pub settings: Settings,
     newest_event: watch::Sender<i64>,
+    stamps: Stamps,
     position: AtomicU64,
     pub metrics: Metrics,
     pub flight: Flight,
@@ -115,6 +125,7 @@ impl Ledger {
         }
         let shared = Shared {
             newest_event: watch::Sender::new(writer.ids.event - 1),
+            stamps: Stamps::default(),
             position: AtomicU64::new(writer.position.stored),
             writer: Arc::new(Mutex::new(writer)),
             readers,
@@ -170,6 +181,13 @@ impl Ledger {
     #[must_use]
     pub fn now(&self) -> Time {
         (self.shared.settings.clock)()
+    }
+
+    /// When the event was committed, in microseconds since 1970 on the wall clock; the newest commits are
+    /// remembered, others are not known.
+    #[must_use]
+    pub fn committed_us(&self, event: i64) -> Option<i64> {
+        self.shared.stamps.of(event)
     }
 
     /// Number of the newest event; changes after each commit that wrote one.

@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::delivery::{Delivery, DeliveryState, recipient};
 use super::session::{Concerns, Session};
+use super::statement::statement;
 use super::warnings::WarningState;
 use super::{Call, Ledger, to_json};
 use crate::LedgerError;
@@ -100,12 +101,12 @@ impl Job {
 
 impl Session {
     /// Queues a message for one recipient; `of` are the numbers of its warning, chain and alert.
-    pub(super) async fn queue_delivery(
+    pub(super) fn queue_delivery(
         &mut self,
         of: (i64, i64, i64),
         target: Target,
         (warning, cap): (&Arc<Warning>, &Arc<str>),
-    ) -> Result<(), LedgerError> {
+    ) {
         let job = Job {
             delivery: self.take_delivery_id(),
             alert: of.2,
@@ -117,9 +118,8 @@ impl Session {
             warning: Arc::clone(warning),
             cap: Arc::clone(cap),
         };
-        self.save_job(&job, (of.0, of.1), None).await?;
+        self.save_job(&job, (of.0, of.1), None);
         self.queue([job]);
-        Ok(())
     }
 
     fn take_delivery_id(&mut self) -> i64 {
@@ -127,14 +127,9 @@ impl Session {
         self.ids.delivery - 1
     }
 
-    async fn save_job(
-        &mut self,
-        job: &Job,
-        (warning, chain): (i64, i64),
-        retry_of: Option<i64>,
-    ) -> Result<(), LedgerError> {
+    fn save_job(&mut self, job: &Job, (warning, chain): (i64, i64), retry_of: Option<i64>) {
         let now = self.now.millis();
-        sqlx::query(
+        self.write(statement(
             "INSERT INTO deliveries (id, warning, chain, alert, message_id, department, department_name, contact, \
              channel, address, state, attempts, detail, created_at, retry_of) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, '', $11, $12)",
@@ -150,11 +145,7 @@ impl Session {
         .bind(job.channel.as_str())
         .bind(job.address.as_str())
         .bind(now)
-        .bind(retry_of)
-        .execute(self.connection())
-        .await
-        .map_err(LedgerError::storage("queue a delivery"))?;
-        Ok(())
+        .bind(retry_of));
     }
 
     /// A dead delivery as a job, with the number of its chain. Refused if sending it again would be wrong.
@@ -166,7 +157,7 @@ impl Session {
              FROM deliveries d JOIN warnings w ON w.id = d.warning WHERE d.id = $1",
         )
         .bind(id)
-        .fetch_optional(self.connection())
+        .fetch_optional(self.connection().await?)
         .await
         .map_err(read())?
         .ok_or_else(|| LedgerError::missing("delivery", id))?;
@@ -252,24 +243,20 @@ impl Ledger {
         if let Some(answer) = session.first_answer(call, &asked).await? {
             return Ok(answer);
         }
-        let dead = Delivery::load(session.connection(), id).await?;
+        let dead = Delivery::load(session.connection().await?, id).await?;
         let (mut job, chain) = session.retriable(id).await?;
         job.delivery = session.take_delivery_id();
         job.attempts = 0;
-        session
-            .save_job(&job, (dead.warning, chain), Some(id))
-            .await?;
-        let delivery = Delivery::load(session.connection(), job.delivery).await?;
+        session.save_job(&job, (dead.warning, chain), Some(id));
+        let delivery = Delivery::load(session.connection().await?, job.delivery).await?;
         let concerns = Concerns {
             alert: Some(dead.alert),
             warning: Some(dead.warning),
             delivery: Some(job.delivery),
         };
-        session
-            .act(&call.actor, "retry", concerns, &delivery)
-            .await?;
-        session.event("delivery.queued", &delivery).await?;
-        session.keep_answer(call, &asked, &delivery).await?;
+        session.act(&call.actor, "retry", concerns, &delivery);
+        session.event("delivery.queued", &delivery);
+        session.keep_answer(call, &asked, &delivery);
         session.queue([job]);
         session.commit().await?;
         Ok(delivery)

@@ -2,131 +2,21 @@
 //! the outbox must learn until the commit has succeeded. Dropped before, it leaves nothing: what it began is rolled
 //! back before the next session begins. The commit itself runs to its end even when the caller goes away.
 
-use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use citywatch_model::{Name, Position, Time};
 use serde::Serialize;
-use sqlx::{Row, SqliteConnection};
-use tokio::runtime::Handle;
-use tokio::sync::{OwnedMutexGuard, OwnedRwLockWriteGuard};
+use sqlx::SqliteConnection;
+use tokio::sync::OwnedRwLockWriteGuard;
 
 use super::alert::Alert;
-use super::book::Book;
 use super::queue::Job;
-use super::{Ledger, Shared, next_id, wall};
+use super::statement::{Statement, Statements, statement};
+use super::writer::{Held, Ids, Settled};
+use super::{Ledger, Shared, wall};
 use crate::LedgerError;
-
-/// The next number of each table.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ids {
-    pub alert: i64,
-    pub transition: i64,
-    pub warning: i64,
-    pub delivery: i64,
-    pub attempt: i64,
-    pub act: i64,
-    pub event: i64,
-}
-
-/// How far the journal is known to be settled.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settled {
-    /// On disk.
-    pub stored: Position,
-    /// Including epochs without transitions that only memory knows of.
-    pub seen: Position,
-    /// When `stored` was last written.
-    pub written: Instant,
-}
-
-/// The one connection that writes, and the memory that follows its commits.
-pub(crate) struct Writer {
-    connection: SqliteConnection,
-    pub book: Book,
-    pub ids: Ids,
-    pub position: Settled,
-    /// A transaction is open; it holds the lock of the file.
-    open: bool,
-    /// A commit failed half-way, so memory may be behind the file.
-    behind: bool,
-}
-
-impl Writer {
-    pub async fn load(mut connection: SqliteConnection) -> Result<Writer, LedgerError> {
-        let (book, ids, position) = read_memory(&mut connection).await?;
-        Ok(Writer {
-            connection,
-            book,
-            ids,
-            position,
-            open: false,
-            behind: false,
-        })
-    }
-
-    /// Ends a transaction that was abandoned or failed. Without an open one the database refuses, which is as well.
-    async fn roll_back(&mut self) {
-        if let Err(nothing_open) = sqlx::query("ROLLBACK").execute(&mut self.connection).await {
-            tracing::debug!(%nothing_open, "no transaction to roll back");
-        }
-        self.open = false;
-    }
-
-    /// Brings file and memory into the state after the last commit.
-    async fn settle(&mut self) -> Result<(), LedgerError> {
-        if self.open {
-            self.roll_back().await;
-        }
-        if self.behind {
-            let seen = self.position.seen;
-            (self.book, self.ids, self.position) = read_memory(&mut self.connection).await?;
-            self.position.seen = self.position.seen.max(seen);
-            self.behind = false;
-        }
-        Ok(())
-    }
-}
-
-async fn read_memory(
-    connection: &mut SqliteConnection,
-) -> Result<(Book, Ids, Settled), LedgerError> {
-    let mut book = Book::default();
-    let rows =
-        sqlx::query("SELECT body FROM alerts WHERE handling < 4 OR condition = 0 ORDER BY id")
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(LedgerError::storage("read the open alerts"))?;
-    for row in &rows {
-        book.put(Alert::from_row(row)?);
-    }
-    let ids = Ids {
-        alert: next_id(connection, "SELECT MAX(id) FROM alerts").await?,
-        transition: next_id(connection, "SELECT MAX(id) FROM transitions").await?,
-        warning: next_id(connection, "SELECT MAX(id) FROM warnings").await?,
-        delivery: next_id(connection, "SELECT MAX(id) FROM deliveries").await?,
-        attempt: next_id(connection, "SELECT MAX(id) FROM attempts").await?,
-        act: next_id(connection, "SELECT MAX(id) FROM acts").await?,
-        event: next_id(connection, "SELECT MAX(id) FROM events").await?,
-    };
-    let stored: i64 = sqlx::query("SELECT position FROM ledger")
-        .fetch_one(&mut *connection)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(LedgerError::storage("read the position"))?;
-    let stored = Position::try_from(stored).unwrap_or(0);
-    Ok((
-        book,
-        ids,
-        Settled {
-            stored,
-            seen: stored,
-            written: Instant::now(),
-        },
-    ))
-}
 
 /// What was done, for the acts table; whom and what it concerns is optional.
 #[derive(Debug, Default, Clone, Copy)]
@@ -144,45 +34,12 @@ pub(crate) struct Session {
     pub now: Time,
     /// The wall clock.
     pub wall: Time,
+    statements: Statements,
     alerts: Vec<Alert>,
     position: Option<Position>,
     jobs: Vec<Job>,
     cancelled: Vec<i64>,
     gate: Option<OwnedRwLockWriteGuard<()>>,
-}
-
-/// The writer while a session holds it. If the session ends without a commit, its transaction is rolled back at
-/// once, before anybody else gets the writer.
-struct Held(Option<OwnedMutexGuard<Writer>>);
-
-impl Deref for Held {
-    type Target = Writer;
-
-    fn deref(&self) -> &Writer {
-        self.0
-            .as_ref()
-            .expect("the writer is held until the session is dropped")
-    }
-}
-
-impl DerefMut for Held {
-    fn deref_mut(&mut self) -> &mut Writer {
-        self.0
-            .as_mut()
-            .expect("the writer is held until the session is dropped")
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let Some(mut writer) = self.0.take().filter(|writer| writer.open) else {
-            return;
-        };
-        // without a runtime the process is ending, and the file rolls back by itself
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move { writer.roll_back().await });
-        }
-    }
 }
 
 impl Ledger {
@@ -191,16 +48,15 @@ impl Ledger {
         let mut writer = Arc::clone(&self.shared.writer).lock_owned().await;
         writer.settle().await?;
         writer.open = true;
-        sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut writer.connection)
-            .await
-            .map_err(LedgerError::storage("begin a transaction"))?;
+        let mut statements = Statements::default();
+        statements.add(statement("BEGIN IMMEDIATE"));
         Ok(Session {
             shared: Arc::clone(&self.shared),
             ids: writer.ids,
             writer: Held(Some(writer)),
             now: self.now(),
             wall: wall(),
+            statements,
             alerts: Vec::new(),
             position: None,
             jobs: Vec::new(),
@@ -218,8 +74,16 @@ impl Ledger {
 }
 
 impl Session {
-    pub fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.writer.connection
+    /// The connection, for reading what this transaction sees: what was written before is carried out first.
+    pub async fn connection(&mut self) -> Result<&mut SqliteConnection, LedgerError> {
+        let connection = &mut self.writer.connection;
+        self.statements.carry_out(connection).await?;
+        Ok(connection)
+    }
+
+    /// Writes, at the latest with the commit.
+    pub(super) fn write(&mut self, statement: Statement) {
+        self.statements.add(statement);
     }
 
     /// The live alert of that rule and subject, as this transaction sees it.
@@ -240,66 +104,57 @@ impl Session {
     }
 
     /// Writes an alert, new or changed.
-    pub async fn save_alert(&mut self, alert: &Alert) -> Result<(), LedgerError> {
-        alert.save(&mut self.writer.connection).await?;
+    pub fn save_alert(&mut self, alert: &Alert) {
+        self.write(alert.save());
         self.alerts.push(alert.clone());
-        Ok(())
     }
 
     /// Moves the journal position.
-    pub async fn save_position(&mut self, position: Position) -> Result<(), LedgerError> {
-        sqlx::query("UPDATE ledger SET position = $1")
-            .bind(i64::try_from(position).unwrap_or(i64::MAX))
-            .execute(&mut self.writer.connection)
-            .await
-            .map_err(LedgerError::storage("write the position"))?;
+    pub fn save_position(&mut self, position: Position) {
+        let stored = i64::try_from(position).unwrap_or(i64::MAX);
+        self.write(statement("UPDATE ledger SET position = $1").bind(stored));
         self.position = Some(position);
-        Ok(())
     }
 
     /// Writes an event for those who follow along.
-    pub async fn event<T: Serialize>(&mut self, kind: &str, body: &T) -> Result<(), LedgerError> {
+    pub fn event<T: Serialize>(&mut self, kind: &str, body: &T) {
         let id = self.ids.event;
         self.ids.event += 1;
-        sqlx::query("INSERT INTO events (id, at, kind, body) VALUES ($1, $2, $3, $4)")
-            .bind(id)
-            .bind(self.wall.millis())
-            .bind(kind)
-            .bind(super::to_json(body))
-            .execute(&mut self.writer.connection)
-            .await
-            .map_err(LedgerError::storage("write an event"))?;
-        Ok(())
+        self.write(
+            statement("INSERT INTO events (id, at, kind, body) VALUES ($1, $2, $3, $4)")
+                .bind(id)
+                .bind(self.wall.millis())
+                .bind(kind)
+                .bind(super::to_json(body)),
+        );
     }
 
     /// Writes who did what.
-    pub async fn act<T: Serialize>(
+    pub fn act<T: Serialize>(
         &mut self,
         actor: &super::Actor,
         act: &str,
         concerns: Concerns,
         body: &T,
-    ) -> Result<(), LedgerError> {
+    ) {
         let id = self.ids.act;
         self.ids.act += 1;
-        sqlx::query(
-            "INSERT INTO acts (id, at, actor, role, origin, act, alert, warning, delivery, body) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        )
-        .bind(id)
-        .bind(self.now.millis())
-        .bind(actor.name.as_str())
-        .bind(actor.role.as_str())
-        .bind(actor.from.as_str())
-        .bind(act)
-        .bind(concerns.alert)
-        .bind(concerns.warning)
-        .bind(concerns.delivery)
-        .bind(super::to_json(body))
-        .execute(&mut self.writer.connection)
-        .await
-        .map_err(LedgerError::storage("write an act"))?;
-        Ok(())
+        self.write(
+            statement(
+                "INSERT INTO acts (id, at, actor, role, origin, act, alert, warning, delivery, body) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            )
+            .bind(id)
+            .bind(self.now.millis())
+            .bind(actor.name.as_str())
+            .bind(actor.role.as_str())
+            .bind(actor.from.as_str())
+            .bind(act)
+            .bind(concerns.alert)
+            .bind(concerns.warning)
+            .bind(concerns.delivery)
+            .bind(super::to_json(body)),
+        );
     }
 
     /// The outbox gets these once they are committed.
@@ -325,16 +180,19 @@ impl Session {
         tokio::spawn(self.carry_out()).await.map_err(ended)?
     }
 
-    async fn carry_out(mut self) -> Result<(), LedgerError> {
+    /// [`Session::commit`] for a caller that never goes away half-way: without the change of task.
+    pub async fn carry_out(mut self) -> Result<(), LedgerError> {
         self.writer.behind = true;
-        sqlx::query("COMMIT")
-            .execute(&mut self.writer.connection)
-            .await
-            .map_err(LedgerError::storage("commit"))?;
+        self.statements.add(statement("COMMIT"));
+        self.statements
+            .carry_out(&mut self.writer.connection)
+            .await?;
         self.writer.behind = false;
         self.writer.open = false;
         let committed = Instant::now();
         let newest_event = self.ids.event - 1;
+        let micros = jiff::Timestamp::now().as_microsecond();
+        self.shared.stamps.add(newest_event, micros);
         self.writer.ids = self.ids;
         for alert in self.alerts.drain(..) {
             let (id, after) = (alert.id, alert.clone());

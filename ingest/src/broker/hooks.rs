@@ -29,6 +29,7 @@ pub(super) struct Rules {
     pub(super) users: Vec<User>,
     pub(super) allow_anonymous: bool,
     pub(super) own_topics: Vec<String>,
+    pub(super) own_user: String,
 }
 
 /// Puts the handlers in place; they work as long as the register lives.
@@ -114,7 +115,7 @@ impl Rules {
     /// Hands a message to the intake and waits for the journal. An error means: no acknowledgement.
     async fn take(&self, id: &Id, publish: &Publish) -> Result<(), String> {
         if self.is_own(&publish.topic) {
-            return Ok(());
+            return self.check_own(id, &publish.topic);
         }
         let intake = self.road.read().clone();
         let intake = intake.ok_or("the broker is stopping")?;
@@ -128,6 +129,17 @@ impl Rules {
             Ok(_) => Ok(()),
             Err(error) => Err(refusal(id, &error)),
         }
+    }
+
+    /// Nobody but the service itself may publish where its warnings go out. Somebody who could log in under
+    /// its name knows its password.
+    fn check_own(&self, id: &Id, topic: &str) -> Result<(), String> {
+        let known = self.users.iter().any(|user| user.name == self.own_user);
+        if known && id.username_ref() == self.own_user {
+            return Ok(());
+        }
+        tracing::warn!(client = %id.client_id, %topic, "publish refused: only the service itself publishes warnings");
+        Err(format!("only `{}` may publish to {topic}", self.own_user))
     }
 
     async fn take_last_will(&self, from: &From, publish: &Publish) {

@@ -60,6 +60,8 @@ pub struct BrokerConfig {
     pub allow_anonymous: bool,
     /// Topics under these prefixes carry our own output (CAP) and are never taken as readings.
     pub own_topics: Vec<String>,
+    /// Who alone may publish there: a forged warning could start a siren.
+    pub own_user: String,
 }
 
 impl BrokerConfig {
@@ -72,6 +74,7 @@ impl BrokerConfig {
             users: Vec::new(),
             allow_anonymous: false,
             own_topics: vec!["citywatch/cap".to_owned()],
+            own_user: "citywatch".to_owned(),
         }
     }
 }

@@ -82,6 +82,7 @@ impl EmbeddedBroker {
             users: config.users,
             allow_anonymous: config.allow_anonymous,
             own_topics: config.own_topics,
+            own_user: config.own_user,
         };
         let register = hooks::install(&context, rules).await;
         let server = MqttServer::new(context.clone())

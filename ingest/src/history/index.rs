@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use citywatch_model::{Name, Time, name};
 
-use super::store::Meta;
+use super::StoredReading;
+use super::store::{Meta, Row};
 
 pub(super) type SeriesId = u32;
 pub(super) type UnitId = u32;
@@ -110,6 +111,18 @@ impl Index {
             .get(id as usize)
             .copied()
             .unwrap_or_else(|| name(""))
+    }
+
+    /// A row as people see it.
+    pub(super) fn reading(&self, measurement: Name, time: Time, row: &Row) -> StoredReading {
+        StoredReading {
+            measurement,
+            value: row.value,
+            unit: self.unit(row.unit),
+            time,
+            arrival: Time::from_millis(time.millis().saturating_add(row.delay)),
+            flags: row.flags,
+        }
     }
 
     pub(super) fn unit_id(&self, unit: Name) -> Option<UnitId> {

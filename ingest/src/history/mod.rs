@@ -40,7 +40,7 @@ pub use error::HistoryError;
 pub use observations::Observations;
 
 use index::Index;
-use store::{Meta, Row, Store};
+use store::{Meta, Store};
 
 /// Rejected payloads that are kept.
 pub const KEPT_REJECTED: u64 = 10_000;
@@ -338,18 +338,5 @@ impl Inner {
         })?;
         *place = Some(store);
         Ok(())
-    }
-}
-
-impl Index {
-    fn reading(&self, measurement: Name, time: Time, row: &Row) -> StoredReading {
-        StoredReading {
-            measurement,
-            value: row.value,
-            unit: self.unit(row.unit),
-            time,
-            arrival: Time::from_millis(time.millis().saturating_add(row.delay)),
-            flags: row.flags,
-        }
     }
 }

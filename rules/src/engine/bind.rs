@@ -19,15 +19,25 @@ impl Core {
     /// over the readings that are held.
     pub(super) fn install(&mut self, rules: &RuleSet, out: &mut Vec<Transition>) {
         let kept: Vec<Option<u32>> = rules.rules.iter().map(|rule| self.slot_of(rule)).collect();
-        let leaving: Vec<u32> = self.order.iter().filter(|slot| !kept.contains(&Some(**slot))).copied().collect();
+        let leaving: Vec<u32> = self
+            .order
+            .iter()
+            .filter(|slot| !kept.contains(&Some(**slot)))
+            .copied()
+            .collect();
         let mut order: Vec<u32> = Vec::with_capacity(rules.rules.len());
         for (rule, slot) in rules.rules.iter().zip(kept) {
             order.push(slot.unwrap_or_else(|| self.add_program(rule)));
         }
-        let id = |slot: &u32| self.programs[*slot as usize].as_ref().map(|program| program.rule.info.id);
+        let id = |slot: &u32| {
+            self.programs[*slot as usize]
+                .as_ref()
+                .map(|program| program.rule.info.id)
+        };
         order.sort_by_key(id);
         self.order = order;
-        self.remotes.follow(&mut self.programs, &leaving, &self.limits);
+        self.remotes
+            .follow(&mut self.programs, &leaving, &self.limits);
         self.rebind_all(out);
         for slot in leaving {
             self.programs[slot as usize] = None;
@@ -35,12 +45,16 @@ impl Core {
     }
 
     fn slot_of(&self, rule: &Rule) -> Option<u32> {
-        let same = |slot: &&u32| self.programs[**slot as usize].as_ref().is_some_and(|program| *program.rule == *rule);
+        let same = |slot: &&u32| {
+            self.programs[**slot as usize]
+                .as_ref()
+                .is_some_and(|program| *program.rule == *rule)
+        };
         self.order.iter().find(same).copied()
     }
 
     fn add_program(&mut self, rule: &Arc<Rule>) -> u32 {
-        let program = Some(Program::new(Arc::clone(rule)));
+        let program = Some(Program::new(rule));
         match self.programs.iter().position(Option::is_none) {
             Some(slot) => {
                 self.programs[slot] = program;
@@ -60,7 +74,8 @@ impl Core {
             self.remotes.relimit(*id, None);
             if let Some(place) = self.places.remove(id) {
                 self.end_all(place, out);
-                self.sensors[place as usize] = SensorState::new(Name::default(), Profile::default(), self.clock);
+                self.sensors[place as usize] =
+                    SensorState::new(Name::default(), Profile::default(), self.clock);
                 self.vacant.insert(place);
             }
         }
@@ -117,12 +132,21 @@ impl Core {
         let mut bounds = Vec::new();
         let sensor = &self.sensors[place as usize];
         for slot in &self.order {
-            let Some(program) = &mut self.programs[*slot as usize] else { continue };
+            let Some(program) = &mut self.programs[*slot as usize] else {
+                continue;
+            };
             let held = old.iter().position(|bound| bound.slot == *slot);
-            if !applies(program, sensor) || !sensor.profile.selected_by(&program.rule, sensor.id, &self.zones) {
+            if !applies(program, sensor)
+                || !sensor
+                    .profile
+                    .selected_by(&program.rule, sensor.id, &self.zones)
+            {
                 continue;
             }
-            bounds.push(held.map_or_else(|| Bound::new(*slot, program, self.clock), |held| old.swap_remove(held)));
+            bounds.push(held.map_or_else(
+                || Bound::new(*slot, program, self.clock),
+                |held| old.swap_remove(held),
+            ));
             if !program.remotes.is_empty() {
                 program.subjects.insert(place);
             }
@@ -147,11 +171,19 @@ impl Core {
     /// The rule no longer runs at the sensor: its alert ends.
     fn end(&mut self, place: u32, bound: &Bound, out: &mut Vec<Transition>) {
         let sensor = &self.sensors[place as usize];
-        let Some(program) = &mut self.programs[bound.slot as usize] else { return };
+        let Some(program) = &mut self.programs[bound.slot as usize] else {
+            return;
+        };
         program.subjects.remove(&place);
         if let Some(level) = bound.level {
             let what = (TransitionKind::Clear, level);
-            out.push(bound.transition(what, program.rule.info.id, sensor.id, (self.clock, self.position), &sensor.series));
+            out.push(bound.transition(
+                what,
+                program.rule.info.id,
+                sensor.id,
+                (self.clock, self.position),
+                &sensor.series,
+            ));
         }
     }
 }
@@ -161,7 +193,8 @@ impl Core {
 fn applies(program: &Program, sensor: &SensorState) -> bool {
     let measurement = program.rule.info.measurement;
     let declared = &sensor.profile.measurements;
-    let awaited = declared.contains(&measurement) || (declared.is_empty() && sensor.tracks.is_empty());
+    let awaited =
+        declared.contains(&measurement) || (declared.is_empty() && sensor.tracks.is_empty());
     sensor.track(measurement).is_some() || (program.rule.uses_age && awaited)
 }
 
@@ -172,7 +205,9 @@ fn lay_series(sensor: &mut SensorState, programs: &[Option<Program>]) {
     let mut widths: Vec<i64> = Vec::new();
     let mut bounds = std::mem::take(&mut sensor.bounds);
     for bound in &mut bounds {
-        let Some(program) = &programs[bound.slot as usize] else { continue };
+        let Some(program) = &programs[bound.slot as usize] else {
+            continue;
+        };
         let mut inputs = SmallVec::new();
         for (measurement, unit) in &program.inputs {
             if sensor.track(*measurement).is_none() {
@@ -198,7 +233,10 @@ fn lay_series(sensor: &mut SensorState, programs: &[Option<Program>]) {
     }
     sensor.bounds = bounds;
     for track in &mut sensor.tracks {
-        let fed = series.iter().enumerate().filter(|(_, series)| series.measurement == track.measurement);
+        let fed = series
+            .iter()
+            .enumerate()
+            .filter(|(_, series)| series.measurement == track.measurement);
         track.series = fed.map(|(place, _)| place as u16).collect();
     }
     for (series, width) in series.iter_mut().zip(widths) {

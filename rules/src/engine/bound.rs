@@ -54,29 +54,55 @@ pub(super) struct Surroundings<'a> {
 
 impl Bound {
     pub(super) fn new(slot: u32, program: &Program, clock: Time) -> Bound {
-        let watch = || Watch { floor: clock, settled: Time::from_millis(clock.millis() - 1), scheduled: None };
+        let watch = || Watch {
+            floor: clock,
+            settled: Time::from_millis(clock.millis() - 1),
+            scheduled: None,
+        };
         Bound {
             slot,
             inputs: SmallVec::new(),
             evaluated: 0,
             level: None,
-            windows: program.windows.iter().map(|window| Window::new(window.function, window.width_ms)).collect(),
+            windows: program
+                .windows
+                .iter()
+                .map(|window| Window::new(window.function, window.width_ms))
+                .collect(),
             proofs: vec![None; program.rule.proofs],
-            falls: if program.rule.hold.millis() > 0 { vec![None; 4] } else { Vec::new() },
+            falls: if program.rule.hold.millis() > 0 {
+                vec![None; 4]
+            } else {
+                Vec::new()
+            },
             watch: program.rule.uses_age.then(|| Box::new(watch())),
         }
     }
 
     /// Whether this step brought a reading that the rule names.
     pub(super) fn touched(&self, series: &[Series], step: u64) -> bool {
-        self.inputs.iter().flatten().any(|place| series[usize::from(*place)].fresh == step)
+        self.inputs
+            .iter()
+            .flatten()
+            .any(|place| series[usize::from(*place)].fresh == step)
     }
 
     /// Evaluates the rule and moves to the level that follows; the kind and level of the transition, if any.
-    pub(super) fn evaluate(&mut self, around: &Surroundings<'_>) -> Option<(TransitionKind, Level)> {
+    pub(super) fn evaluate(
+        &mut self,
+        around: &Surroundings<'_>,
+    ) -> Option<(TransitionKind, Level)> {
         self.evaluated = around.step;
-        let inputs = self.inputs.iter().flatten().map(|place| &around.series[usize::from(*place)]);
-        let window_end_ms = inputs.filter_map(|series| series.newest).max().unwrap_or(Time::MIN).millis();
+        let inputs = self
+            .inputs
+            .iter()
+            .flatten()
+            .map(|place| &around.series[usize::from(*place)]);
+        let window_end_ms = inputs
+            .filter_map(|series| series.newest)
+            .max()
+            .unwrap_or(Time::MIN)
+            .millis();
         for (window, spec) in self.windows.iter_mut().zip(&around.program.windows) {
             if let Some(place) = self.inputs[spec.input] {
                 window.advance(&around.series[usize::from(place)], window_end_ms);
@@ -97,7 +123,9 @@ impl Bound {
         };
         let mut truths = [None; 4];
         for (truth, level) in truths.iter_mut().zip(&around.program.levels) {
-            *truth = level.as_ref().map(|level| scene.truth(&level.test, &mut self.proofs));
+            *truth = level
+                .as_ref()
+                .map(|level| scene.truth(&level.test, &mut self.proofs));
         }
         let may_end = match &around.program.clear {
             Some(clear) => scene.truth(clear, &mut self.proofs) == Truth::True,
@@ -131,17 +159,42 @@ impl Bound {
     /// The next moment at which a comparison with `age` flips or is proven.
     pub(super) fn due(&self, program: &Program, age: AgeBase) -> Option<Time> {
         let watch = self.watch.as_ref()?;
-        let flips = program.thresholds.iter().map(|limit| age.since.millis().saturating_add((*limit).max(0)));
-        let proofs = program.clocked.iter().filter_map(|(slot, span)| self.proofs[*slot].map(|run| run.due_ms(*span)));
-        let moments = flips.chain(proofs).map(|moment| Time::from_millis(moment).max(watch.floor));
+        let flips = program
+            .thresholds
+            .iter()
+            .map(|limit| age.since.millis().saturating_add((*limit).max(0)));
+        let proofs = program
+            .clocked
+            .iter()
+            .filter_map(|(slot, span)| self.proofs[*slot].map(|run| run.due_ms(*span)));
+        let moments = flips
+            .chain(proofs)
+            .map(|moment| Time::from_millis(moment).max(watch.floor));
         moments.filter(|moment| *moment > watch.settled).min()
     }
 
     /// A transition of the rule at `subject`, carrying the newest value.
-    pub(super) fn transition(&self, what: (TransitionKind, Level), rule: Name, subject: Name, at: (Time, Position), series: &[Series]) -> Transition {
+    pub(super) fn transition(
+        &self,
+        what: (TransitionKind, Level),
+        rule: Name,
+        subject: Name,
+        at: (Time, Position),
+        series: &[Series],
+    ) -> Transition {
         let own = self.inputs[0].map(|place| &series[usize::from(place)]);
-        let value = own.filter(|series| series.newest.is_some()).map(|series| series.value);
-        Transition { time: at.0, position: at.1, kind: what.0, rule, subject, level: what.1, value }
+        let value = own
+            .filter(|series| series.newest.is_some())
+            .map(|series| series.value);
+        Transition {
+            time: at.0,
+            position: at.1,
+            kind: what.0,
+            rule,
+            subject,
+            level: what.1,
+            value,
+        }
     }
 }
 
@@ -155,21 +208,36 @@ fn gone(falls: &mut [Option<Run>], scene: &Scene<'_>, truths: [Option<Truth>; 4]
     for (place, level) in scene.program.levels.iter().enumerate() {
         let Some(level) = level else { continue };
         let instant = scene.instant(level.clocked);
-        falls[place] = (truths[place] == Some(Truth::False)).then(|| Run::continued(falls[place], instant));
+        falls[place] =
+            (truths[place] == Some(Truth::False)).then(|| Run::continued(falls[place], instant));
         gone[place] = falls[place].is_some_and(|run| run.lasted(hold_ms, instant));
     }
     gone
 }
 
 /// Up at once to the worst level that is true; down to the first that is not gone; out only if the alert may end.
-fn next_level(current: Option<Level>, truths: [Option<Truth>; 4], gone: [bool; 4], may_end: bool) -> Option<Level> {
+fn next_level(
+    current: Option<Level>,
+    truths: [Option<Truth>; 4],
+    gone: [bool; 4],
+    may_end: bool,
+) -> Option<Level> {
     let place = |level: Level| usize::from(level.rank()) - 1;
-    let worst = Level::ALL.into_iter().rev().find(|level| truths[place(*level)] == Some(Truth::True));
+    let worst = Level::ALL
+        .into_iter()
+        .rev()
+        .find(|level| truths[place(*level)] == Some(Truth::True));
     if worst > current {
         return worst;
     }
     let from = current?;
     let held = Level::ALL.into_iter().rev().filter(|level| *level <= from);
-    let rest = held.into_iter().find(|level| truths[place(*level)].is_some() && !gone[place(*level)]);
-    if rest.is_none() && !may_end { current } else { rest }
+    let rest = held
+        .into_iter()
+        .find(|level| truths[place(*level)].is_some() && !gone[place(*level)]);
+    if rest.is_none() && !may_end {
+        current
+    } else {
+        rest
+    }
 }

@@ -2,11 +2,14 @@
 //! sensors; every core reads every record, because each record moves the clock. Never asks for the time of
 //! day and never looks at other cores, so the outcome is the same however sensors are shared out.
 
-use std::collections::{BTreeSet, BinaryHeap};
 use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
-use citywatch_model::{Body, LinkState, Name, Observation, Position, Record, Registry, RegistryChange, Time, Transition};
+use citywatch_model::{
+    Body, LinkState, Name, Observation, Position, Record, Registry, RegistryChange, Time,
+    Transition,
+};
 use ustr::UstrMap;
 
 use super::bound::Surroundings;
@@ -99,8 +102,18 @@ impl Core {
         self.advance(record.position, record.clock, out);
         match &record.body {
             Body::Observation(observation) => self.observe(observation, out),
-            Body::Start | Body::Link { state: LinkState::Up, .. } => self.resume(),
-            Body::Tick | Body::Link { state: LinkState::Down, .. } | Body::Registry(_) | Body::Rules(_) => {}
+            Body::Start
+            | Body::Link {
+                state: LinkState::Up,
+                ..
+            } => self.resume(),
+            Body::Tick
+            | Body::Link {
+                state: LinkState::Down,
+                ..
+            }
+            | Body::Registry(_)
+            | Body::Rules(_) => {}
         }
     }
 
@@ -115,9 +128,14 @@ impl Core {
         sort_from(before, out);
     }
 
-    /// Fires what is due up to and including `end`, where a backtest's clock ends.
+    /// Fires what is due up to and including `end`, where a backtest's clock ends. The transitions carry the
+    /// position after the last.
     pub(crate) fn finish(&mut self, end: Time, out: &mut Vec<Transition>) {
+        // what fires now passed before a record that will never come: after everything that the last one did
+        let last = self.position;
+        self.position += 1;
         self.fire_before(Time::from_millis(end.millis().saturating_add(1)), out);
+        self.position = last;
         self.clock = self.clock.max(end);
     }
 
@@ -148,17 +166,28 @@ impl Core {
     fn observe(&mut self, observation: &Observation, out: &mut Vec<Transition>) {
         let before = out.len();
         let mut disordered = false;
-        let place = self.share.holds(observation.sensor).then(|| self.sensor_place(observation.sensor));
+        let place = self
+            .share
+            .holds(observation.sensor)
+            .then(|| self.sensor_place(observation.sensor));
         if let Some((place, new)) = place {
             if self.sensors[place as usize].hear(observation) || new {
                 self.rebind(place, out);
                 disordered = true;
             }
-            let at = Occasion { step: self.step, clock: self.clock, position: self.position };
+            let at = Occasion {
+                step: self.step,
+                clock: self.clock,
+                position: self.position,
+            };
             self.sensors[place as usize].take(observation, at, &self.programs, &mut self.tally);
         }
         // all that the record brings is in place before any rule looks at it
-        let readers = if self.remotes.is_empty() { BTreeSet::new() } else { self.observe_remote(observation) };
+        let readers = if self.remotes.is_empty() {
+            BTreeSet::new()
+        } else {
+            self.observe_remote(observation)
+        };
         if let Some((place, _)) = place {
             self.evaluate_touched(place, out);
             self.sensors[place as usize].trim(self.step);
@@ -196,7 +225,9 @@ impl Core {
     fn evaluate(&mut self, place: u32, bound_place: usize, out: &mut Vec<Transition>) {
         let sensor = &mut self.sensors[place as usize];
         let bound = &mut sensor.bounds[bound_place];
-        let Some(program) = &self.programs[bound.slot as usize] else { return };
+        let Some(program) = &self.programs[bound.slot as usize] else {
+            return;
+        };
         let around = Surroundings {
             program,
             series: &sensor.series,
@@ -218,21 +249,33 @@ impl Core {
 
     /// Takes in what rules name remotely; the programs that name something new.
     fn observe_remote(&mut self, observation: &Observation) -> BTreeSet<u32> {
-        let limits = self.limits.get(&observation.sensor).copied().unwrap_or_default();
+        let limits = self
+            .limits
+            .get(&observation.sensor)
+            .copied()
+            .unwrap_or_default();
         if self.share.holds(observation.sensor) {
             self.count_remote_units(observation, limits);
         }
         let changed = self.remotes.observe(observation, limits, self.step);
-        changed.iter().flat_map(|place| &self.remotes.list[*place].readers).copied().collect()
+        changed
+            .iter()
+            .flat_map(|place| &self.remotes.list[*place].readers)
+            .copied()
+            .collect()
     }
 
     /// Evaluates the programs at `slots` at all their sensors, except where this step has done so already.
     fn evaluate_readers(&mut self, slots: &BTreeSet<u32>, out: &mut Vec<Transition>) {
         for slot in slots {
-            let Some(program) = &self.programs[*slot as usize] else { continue };
+            let Some(program) = &self.programs[*slot as usize] else {
+                continue;
+            };
             for place in program.subjects.clone() {
                 let bounds = &self.sensors[place as usize].bounds;
-                let waiting = bounds.iter().position(|bound| bound.slot == *slot && bound.evaluated != self.step);
+                let waiting = bounds
+                    .iter()
+                    .position(|bound| bound.slot == *slot && bound.evaluated != self.step);
                 if let Some(bound) = waiting {
                     self.evaluate(place, bound, out);
                 }
@@ -241,13 +284,20 @@ impl Core {
     }
 
     fn count_remote_units(&mut self, observation: &Observation, limits: Limits) {
-        for value in observation.values.iter().filter(|value| limits.plausible(value.value)) {
+        for value in observation
+            .values
+            .iter()
+            .filter(|value| limits.plausible(value.value))
+        {
             for (readers, wanted) in self.remotes.readers(observation.sensor, value.measurement) {
                 if converted(value.value, value.unit, wanted).is_some() {
                     continue;
                 }
-                for program in readers.iter().filter_map(|slot| self.programs[*slot as usize].as_ref()) {
-                    self.tally.unit_error(UnitError {
+                for program in readers
+                    .iter()
+                    .filter_map(|slot| self.programs[*slot as usize].as_ref())
+                {
+                    self.tally.unit_error(&UnitError {
                         rule: program.rule.info.id,
                         sensor: observation.sensor,
                         measurement: value.measurement,
@@ -265,5 +315,5 @@ impl Core {
 
 /// Brings the transitions of one record into order: by rule, then subject.
 fn sort_from(start: usize, out: &mut [Transition]) {
-    out[start..].sort_by(|a, b| (a.rule, a.subject).cmp(&(b.rule, b.subject)));
+    out[start..].sort_by_key(|transition| (transition.rule, transition.subject));
 }

@@ -60,11 +60,14 @@ impl Tally {
         &mut self.counts
     }
 
-    pub(crate) fn unit_error(&mut self, error: UnitError) {
+    pub(crate) fn unit_error(&mut self, error: &UnitError) {
         self.counts.unit_errors += error.times;
-        let times = error.times;
-        let entry = self.units.entry((error.rule, error.sensor, error.unit)).or_insert(UnitError { times: 0, ..error });
-        entry.times += times;
+        let key = (error.rule, error.sensor, error.unit);
+        let entry = self.units.entry(key).or_insert_with(|| UnitError {
+            times: 0,
+            ..error.clone()
+        });
+        entry.times += error.times;
         if error.position >= entry.position {
             (entry.time, entry.position) = (error.time, error.position);
         }
@@ -82,7 +85,7 @@ impl Tally {
         let named: u64 = other.unit_newest.iter().map(|error| error.times).sum();
         sum.unit_errors += other.unit_errors - named;
         for error in other.unit_newest {
-            self.unit_error(error);
+            self.unit_error(&error);
         }
     }
 
@@ -97,7 +100,9 @@ impl Tally {
     /// The counts with the newest unit mistakes named.
     pub(crate) fn newest(&self) -> Counts {
         let mut counts = self.all();
-        counts.unit_newest.drain(..counts.unit_newest.len().saturating_sub(NAMED));
+        counts
+            .unit_newest
+            .drain(..counts.unit_newest.len().saturating_sub(NAMED));
         counts
     }
 }

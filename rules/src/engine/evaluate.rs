@@ -43,8 +43,12 @@ impl Scene<'_> {
     pub(super) fn truth(&self, test: &Test, runs: &mut [Option<Run>]) -> Truth {
         // no short cut: each comparison keeps its own run
         match test {
-            Test::All(parts) => parts.iter().fold(Truth::True, |truth, part| truth.min(self.truth(part, runs))),
-            Test::Any(parts) => parts.iter().fold(Truth::False, |truth, part| truth.max(self.truth(part, runs))),
+            Test::All(parts) => parts
+                .iter()
+                .fold(Truth::True, |truth, part| truth.min(self.truth(part, runs))),
+            Test::Any(parts) => parts.iter().fold(Truth::False, |truth, part| {
+                truth.max(self.truth(part, runs))
+            }),
             Test::Not(part) => !self.truth(part, runs),
             Test::Compare(compare) => self.compared(compare, runs),
         }
@@ -52,13 +56,31 @@ impl Scene<'_> {
 
     /// When the rule as a whole stands, for the runs behind `hold`.
     pub(super) fn instant(&self, clocked: bool) -> Instant {
-        let remote = self.program.remote_places.iter().filter_map(|place| self.remotes[*place].time);
+        let remote = self
+            .program
+            .remote_places
+            .iter()
+            .filter_map(|place| self.remotes[*place].time);
         let event_ms = remote.fold(self.window_end_ms, |newest, time| newest.max(time.millis()));
-        self.at(if clocked { self.clock.millis() } else { event_ms }, !self.moment, clocked)
+        self.at(
+            if clocked {
+                self.clock.millis()
+            } else {
+                event_ms
+            },
+            !self.moment,
+            clocked,
+        )
     }
 
     fn at(&self, time_ms: i64, touched: bool, clocked: bool) -> Instant {
-        Instant { time_ms, touched, clocked, moment: self.moment, stale_ms: self.stale_ms }
+        Instant {
+            time_ms,
+            touched,
+            clocked,
+            moment: self.moment,
+            stale_ms: self.stale_ms,
+        }
     }
 
     fn compared(&self, compare: &Compare, runs: &mut [Option<Run>]) -> Truth {
@@ -70,15 +92,28 @@ impl Scene<'_> {
             },
         };
         match compare.proof {
-            Some(proof) => prove(&mut runs[proof.slot], truth, proof, self.instant_of(compare)),
+            Some(proof) => prove(
+                &mut runs[proof.slot],
+                truth,
+                proof,
+                self.instant_of(compare),
+            ),
             None => truth,
         }
     }
 
     /// Event time of the newest reading that the comparison names, and whether this step brought one.
     fn instant_of(&self, compare: &Compare) -> Instant {
-        let own = compare.inputs.iter().filter_map(|input| self.input(*input)).map(|series| (series.newest, series.fresh));
-        let remote = compare.remotes.iter().map(|remote| self.remote(*remote)).map(|remote| (remote.time, remote.fresh));
+        let own = compare
+            .inputs
+            .iter()
+            .filter_map(|input| self.input(*input))
+            .map(|series| (series.newest, series.fresh));
+        let remote = compare
+            .remotes
+            .iter()
+            .map(|remote| self.remote(*remote))
+            .map(|remote| (remote.time, remote.fresh));
         let mut newest = None;
         let mut touched = false;
         for (time, fresh) in own.chain(remote) {
@@ -98,7 +133,11 @@ impl Scene<'_> {
     fn age_against(&self, operator: Operator, limit_ms: i64) -> Truth {
         let elapsed = self.clock.since(self.age.since).millis();
         let reached = elapsed > limit_ms || (elapsed == limit_ms && self.moment);
-        let before = if self.age.heard { Truth::False } else { Truth::Unknown };
+        let before = if self.age.heard {
+            Truth::False
+        } else {
+            Truth::Unknown
+        };
         let at_least = if reached { Truth::True } else { before };
         let equal = if elapsed > limit_ms {
             Truth::False
@@ -128,9 +167,14 @@ impl Scene<'_> {
                 let series = self.input(self.program.windows[*place].input)?;
                 self.windows[*place].value(series)
             }
-            Term::Age => self.age.heard.then(|| self.clock.since(self.age.since).seconds()),
+            Term::Age => self
+                .age
+                .heard
+                .then(|| self.clock.since(self.age.since).seconds()),
             Term::Negate(inner) => self.term(inner).map(|value| -value),
-            Term::Arithmetic(left, operator, right) => calculate(self.term(left)?, *operator, self.term(right)?),
+            Term::Arithmetic(left, operator, right) => {
+                calculate(self.term(left)?, *operator, self.term(right)?)
+            }
         }
     }
 
@@ -138,7 +182,8 @@ impl Scene<'_> {
     fn newest(&self, input: usize) -> Option<f64> {
         let series = self.input(input)?;
         let time = series.newest?;
-        let current = series.fresh == self.step || self.window_end_ms - time.millis() <= self.stale_ms;
+        let current =
+            series.fresh == self.step || self.window_end_ms - time.millis() <= self.stale_ms;
         current.then_some(series.value)
     }
 

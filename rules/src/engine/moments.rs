@@ -22,7 +22,11 @@ impl Core {
     /// Fires every moment before `clock`.
     pub(super) fn fire_before(&mut self, clock: Time, out: &mut Vec<Transition>) {
         self.step += 1;
-        while self.moments.peek().is_some_and(|Reverse(moment)| moment.time < clock) {
+        while self
+            .moments
+            .peek()
+            .is_some_and(|Reverse(moment)| moment.time < clock)
+        {
             if let Some(Reverse(moment)) = self.moments.pop() {
                 self.fire(&moment, out);
             }
@@ -30,13 +34,19 @@ impl Core {
     }
 
     fn fire(&mut self, moment: &Moment, out: &mut Vec<Transition>) {
-        let Some(place) = self.place_of(moment, moment.time) else { return };
+        let Some(place) = self.place_of(moment, moment.time) else {
+            return;
+        };
         let sensor = &mut self.sensors[moment.sensor as usize];
         let base = sensor.age_base(&sensor.bounds[place], self.resumed);
         let bound = &mut sensor.bounds[place];
-        let Some(program) = &self.programs[moment.slot as usize] else { return };
+        let Some(program) = &self.programs[moment.slot as usize] else {
+            return;
+        };
         let due = bound.due(program, base);
-        let Some(watch) = &mut bound.watch else { return };
+        let Some(watch) = &mut bound.watch else {
+            return;
+        };
         watch.scheduled = None;
         if due.is_some_and(|due| due <= moment.time) {
             watch.settled = moment.time;
@@ -51,7 +61,13 @@ impl Core {
                 stale_ms: sensor.profile.limits.stale_ms,
             };
             if let Some(what) = bound.evaluate(&around) {
-                out.push(bound.transition(what, moment.rule, moment.subject, (moment.time, self.position), &sensor.series));
+                out.push(bound.transition(
+                    what,
+                    moment.rule,
+                    moment.subject,
+                    (moment.time, self.position),
+                    &sensor.series,
+                ));
             }
         }
         self.schedule(moment.sensor, place);
@@ -59,9 +75,16 @@ impl Core {
 
     /// The place among the sensor's bounds, unless the moment is out of date.
     fn place_of(&self, moment: &Moment, time: Time) -> Option<usize> {
-        let sensor = self.sensors.get(moment.sensor as usize).filter(|sensor| sensor.id == moment.subject)?;
+        let sensor = self
+            .sensors
+            .get(moment.sensor as usize)
+            .filter(|sensor| sensor.id == moment.subject)?;
         sensor.bounds.iter().position(|bound| {
-            bound.slot == moment.slot && bound.watch.as_ref().is_some_and(|watch| watch.scheduled == Some(time))
+            bound.slot == moment.slot
+                && bound
+                    .watch
+                    .as_ref()
+                    .is_some_and(|watch| watch.scheduled == Some(time))
         })
     }
 
@@ -70,13 +93,25 @@ impl Core {
     pub(super) fn schedule(&mut self, sensor_place: u32, bound_place: usize) {
         let sensor = &self.sensors[sensor_place as usize];
         let bound = &sensor.bounds[bound_place];
-        let Some(program) = &self.programs[bound.slot as usize] else { return };
-        let Some(due) = bound.due(program, sensor.age_base(bound, self.resumed)) else { return };
+        let Some(program) = &self.programs[bound.slot as usize] else {
+            return;
+        };
+        let Some(due) = bound.due(program, sensor.age_base(bound, self.resumed)) else {
+            return;
+        };
         let (rule, subject, slot) = (program.rule.info.id, sensor.id, bound.slot);
-        let Some(watch) = &mut self.sensors[sensor_place as usize].bounds[bound_place].watch else { return };
+        let Some(watch) = &mut self.sensors[sensor_place as usize].bounds[bound_place].watch else {
+            return;
+        };
         if watch.scheduled.is_none_or(|scheduled| scheduled > due) {
             watch.scheduled = Some(due);
-            self.moments.push(Reverse(Moment { time: due, rule, subject, sensor: sensor_place, slot }));
+            self.moments.push(Reverse(Moment {
+                time: due,
+                rule,
+                subject,
+                sensor: sensor_place,
+                slot,
+            }));
         }
     }
 

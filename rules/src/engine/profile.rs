@@ -15,7 +15,11 @@ pub(super) struct Limits {
 /// Those of a sensor that nobody registered: 24 h, any value.
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { stale_ms: Duration::from_secs(86_400).millis(), min: f64::NEG_INFINITY, max: f64::INFINITY }
+        Limits {
+            stale_ms: Duration::from_secs(86_400).millis(),
+            min: f64::NEG_INFINITY,
+            max: f64::INFINITY,
+        }
     }
 }
 
@@ -47,7 +51,11 @@ impl Profile {
     pub(super) fn of(sensor: &Sensor) -> Profile {
         Profile {
             limits: Limits::of(sensor),
-            tags: sensor.tags.iter().map(|(tag, value)| (*tag, *value)).collect(),
+            tags: sensor
+                .tags
+                .iter()
+                .map(|(tag, value)| (*tag, *value))
+                .collect(),
             zone: sensor.zone,
             measurements: sensor.measurements.clone(),
         }
@@ -55,10 +63,17 @@ impl Profile {
 
     /// Whether `where:` of `rule` selects the sensor `id`. `zones` knows which zone contains which.
     pub(super) fn selected_by(&self, rule: &Rule, id: Name, zones: &Registry) -> bool {
-        rule.selector.iter().all(|(tag, wanted)| match tag.as_str() {
-            "sensor" => wanted.contains(&id),
-            "zone" => self.zone.is_some_and(|zone| zones.zones_around(zone).any(|zone| wanted.contains(&zone))),
-            _ => self.tags.iter().any(|(held, value)| held == tag && wanted.contains(value)),
-        })
+        rule.selector
+            .iter()
+            .all(|(tag, wanted)| match tag.as_str() {
+                "sensor" => wanted.contains(&id),
+                "zone" => self.zone.is_some_and(|zone| {
+                    zones.zones_around(zone).any(|zone| wanted.contains(&zone))
+                }),
+                _ => self
+                    .tags
+                    .iter()
+                    .any(|(held, value)| held == tag && wanted.contains(value)),
+            })
     }
 }

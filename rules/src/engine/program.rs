@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use citywatch_model::Name;
 
-use crate::ast::{Arithmetic, Comparison, Condition, Expression, Operator, Proof, Rule, WindowFunction};
+use crate::ast::{
+    Arithmetic, Comparison, Condition, Expression, Operator, Proof, Rule, WindowFunction,
+};
 
 use super::truth::known;
 
@@ -92,7 +94,7 @@ pub(super) enum Term {
 }
 
 impl Program {
-    pub(super) fn new(rule: Arc<Rule>) -> Program {
+    pub(super) fn new(rule: &Arc<Rule>) -> Program {
         let mut program = Program {
             inputs: Vec::new(),
             remotes: Vec::new(),
@@ -103,7 +105,7 @@ impl Program {
             thresholds: Vec::new(),
             clocked: Vec::new(),
             subjects: BTreeSet::new(),
-            rule: Arc::clone(&rule),
+            rule: Arc::clone(rule),
         };
         program.input(rule.info.measurement);
         for measurement in &rule.inputs {
@@ -112,7 +114,10 @@ impl Program {
         for (place, condition) in rule.levels.iter().enumerate() {
             program.levels[place] = condition.as_ref().map(|condition| {
                 let test = program.test(condition);
-                Level { clocked: test.clocked(), test }
+                Level {
+                    clocked: test.clocked(),
+                    test,
+                }
             });
         }
         program.clear = rule.clear.as_ref().map(|condition| program.test(condition));
@@ -120,7 +125,11 @@ impl Program {
     }
 
     fn unit_of(&self, measurement: Name) -> Name {
-        if measurement == self.rule.info.measurement { self.rule.info.unit } else { Name::default() }
+        if measurement == self.rule.info.measurement {
+            self.rule.info.unit
+        } else {
+            Name::default()
+        }
     }
 
     fn input(&mut self, measurement: Name) -> usize {
@@ -158,7 +167,15 @@ impl Program {
             }
             (left, right) => Sides::Terms(left, right),
         };
-        if let (true, Some(Proof { slot, lasting: Some(lasting), .. })) = (compare.clocked, compare.proof) {
+        if let (
+            true,
+            Some(Proof {
+                slot,
+                lasting: Some(lasting),
+                ..
+            }),
+        ) = (compare.clocked, compare.proof)
+        {
             self.clocked.push((slot, lasting.millis()));
         }
         compare
@@ -179,12 +196,24 @@ impl Program {
             Expression::Number(number) => Term::Number(*number),
             Expression::Newest(measurement) => Term::Newest(self.input(*measurement)),
             Expression::Remote(sensor, measurement) => {
-                let key = RemoteKey { sensor: *sensor, measurement: *measurement, unit: self.unit_of(*measurement) };
+                let key = RemoteKey {
+                    sensor: *sensor,
+                    measurement: *measurement,
+                    unit: self.unit_of(*measurement),
+                };
                 Term::Remote(place_of(&mut self.remotes, key))
             }
-            Expression::Window { function, measurement, width } => {
+            Expression::Window {
+                function,
+                measurement,
+                width,
+            } => {
                 let input = self.input(*measurement);
-                let window = WindowSpec { input, function: *function, width_ms: width.millis() };
+                let window = WindowSpec {
+                    input,
+                    function: *function,
+                    width_ms: width.millis(),
+                };
                 Term::Window(place_of(&mut self.windows, window))
             }
             Expression::Age => Term::Age,
@@ -192,9 +221,11 @@ impl Program {
                 Term::Number(number) => Term::Number(-number),
                 inner => Term::Negate(Box::new(inner)),
             },
-            Expression::Arithmetic(left, operator, right) => {
-                Term::Arithmetic(Box::new(self.term(left)), *operator, Box::new(self.term(right)))
-            }
+            Expression::Arithmetic(left, operator, right) => Term::Arithmetic(
+                Box::new(self.term(left)),
+                *operator,
+                Box::new(self.term(right)),
+            ),
         };
         folded(term)
     }
@@ -262,8 +293,10 @@ fn mirrored(operator: Operator) -> Operator {
 }
 
 fn place_of<T: PartialEq>(list: &mut Vec<T>, wanted: T) -> usize {
-    list.iter().position(|held| *held == wanted).unwrap_or_else(|| {
-        list.push(wanted);
-        list.len() - 1
-    })
+    list.iter()
+        .position(|held| *held == wanted)
+        .unwrap_or_else(|| {
+            list.push(wanted);
+            list.len() - 1
+        })
 }

@@ -30,7 +30,11 @@ pub(super) struct Instant {
 impl Run {
     /// The run after one more evaluation at which it held.
     pub(super) fn continued(run: Option<Run>, at: Instant) -> Run {
-        let anew = Run { start: at.time_ms, last: at.time_ms, samples: 1 };
+        let anew = Run {
+            start: at.time_ms,
+            last: at.time_ms,
+            samples: 1,
+        };
         let Some(mut run) = run else { return anew };
         if !at.touched && !at.clocked {
             return run;
@@ -65,7 +69,15 @@ pub(super) fn prove(run: &mut Option<Run>, truth: Truth, proof: Proof, at: Insta
     }
     let continued = Run::continued(*run, at);
     *run = Some(continued);
-    let lasting = proof.lasting.is_none_or(|span| continued.lasted(span.millis(), at));
-    let enough = proof.samples.is_none_or(|samples| continued.samples >= samples);
-    if lasting && enough { Truth::True } else { Truth::Unknown }
+    let lasting = proof
+        .lasting
+        .is_none_or(|span| continued.lasted(span.millis(), at));
+    let enough = proof
+        .samples
+        .is_none_or(|samples| continued.samples >= samples);
+    if lasting && enough {
+        Truth::True
+    } else {
+        Truth::Unknown
+    }
 }

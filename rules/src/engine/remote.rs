@@ -4,8 +4,8 @@
 use citywatch_model::{Name, Observation, Time};
 use ustr::UstrMap;
 
-use super::program::{Program, RemoteKey};
 use super::profile::Limits;
+use super::program::{Program, RemoteKey};
 use crate::units;
 
 /// One named value.
@@ -30,7 +30,12 @@ pub(super) struct Remotes {
 
 impl Remotes {
     /// Follows exactly what `programs` name, but for those at the slots `leaving`, keeping what was followed before.
-    pub(super) fn follow(&mut self, programs: &mut [Option<Program>], leaving: &[u32], limits: &UstrMap<Limits>) {
+    pub(super) fn follow(
+        &mut self,
+        programs: &mut [Option<Program>],
+        leaving: &[u32],
+        limits: &UstrMap<Limits>,
+    ) {
         let mut old = std::mem::take(self);
         for (reader, program) in programs.iter_mut().enumerate() {
             let Some(program) = program else { continue };
@@ -51,29 +56,61 @@ impl Remotes {
         if let Some(place) = self.list.iter().position(|remote| remote.key == key) {
             return place;
         }
-        let known = old.iter().position(|remote| remote.key == key).map(|place| old.swap_remove(place));
-        let stale_ms = limits.get(&key.sensor).copied().unwrap_or_default().stale_ms;
+        let known = old
+            .iter()
+            .position(|remote| remote.key == key)
+            .map(|place| old.swap_remove(place));
+        let stale_ms = limits
+            .get(&key.sensor)
+            .copied()
+            .unwrap_or_default()
+            .stale_ms;
         let remote = known.map_or_else(
-            || Remote { key, time: None, value: f64::NAN, fresh: 0, stale_ms, readers: Vec::new() },
-            |remote| Remote { readers: Vec::new(), ..remote },
+            || Remote {
+                key,
+                time: None,
+                value: f64::NAN,
+                fresh: 0,
+                stale_ms,
+                readers: Vec::new(),
+            },
+            |remote| Remote {
+                readers: Vec::new(),
+                ..remote
+            },
         );
-        self.by_sensor.entry(key.sensor).or_default().push(self.list.len());
+        self.by_sensor
+            .entry(key.sensor)
+            .or_default()
+            .push(self.list.len());
         self.list.push(remote);
         self.list.len() - 1
     }
 
     /// Takes what is new in `observation`; returns the places of values that changed.
-    pub(super) fn observe(&mut self, observation: &Observation, limits: Limits, step: u64) -> Vec<usize> {
-        let Some(places) = self.by_sensor.get(&observation.sensor) else { return Vec::new() };
+    pub(super) fn observe(
+        &mut self,
+        observation: &Observation,
+        limits: Limits,
+        step: u64,
+    ) -> Vec<usize> {
+        let Some(places) = self.by_sensor.get(&observation.sensor) else {
+            return Vec::new();
+        };
         let mut changed = Vec::new();
         for place in places {
             let remote = &mut self.list[*place];
-            let Some(value) = observation.values.iter().find(|value| value.measurement == remote.key.measurement) else {
+            let Some(value) = observation
+                .values
+                .iter()
+                .find(|value| value.measurement == remote.key.measurement)
+            else {
                 continue;
             };
             let newer = remote.time.is_none_or(|time| observation.time > time);
             let converted = converted(value.value, value.unit, remote.key.unit);
-            if let (true, true, Some(converted)) = (newer, limits.plausible(value.value), converted) {
+            if let (true, true, Some(converted)) = (newer, limits.plausible(value.value), converted)
+            {
                 remote.time = Some(observation.time);
                 remote.value = converted;
                 remote.fresh = step;
@@ -84,10 +121,16 @@ impl Remotes {
     }
 
     /// The readers and wanted units of `measurement` at `sensor`.
-    pub(super) fn readers(&self, sensor: Name, measurement: Name) -> impl Iterator<Item = (&[u32], Name)> {
+    pub(super) fn readers(
+        &self,
+        sensor: Name,
+        measurement: Name,
+    ) -> impl Iterator<Item = (&[u32], Name)> {
         let places = self.by_sensor.get(&sensor).map_or(&[][..], Vec::as_slice);
         let remotes = places.iter().map(|place| &self.list[*place]);
-        remotes.filter(move |remote| remote.key.measurement == measurement).map(|remote| (&remote.readers[..], remote.key.unit))
+        remotes
+            .filter(move |remote| remote.key.measurement == measurement)
+            .map(|remote| (&remote.readers[..], remote.key.unit))
     }
 
     /// Nothing is named at all.

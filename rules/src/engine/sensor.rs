@@ -59,42 +59,93 @@ enum Standing {
 
 impl SensorState {
     pub(super) fn new(id: Name, profile: Profile, registered: Time) -> SensorState {
-        SensorState { id, registered, profile, tracks: SmallVec::new(), series: Vec::new(), bounds: Vec::new() }
+        SensorState {
+            id,
+            registered,
+            profile,
+            tracks: SmallVec::new(),
+            series: Vec::new(),
+            bounds: Vec::new(),
+        }
     }
 
     /// Opens a track for each measurement that it has not spoken before; whether there was one.
     pub(super) fn hear(&mut self, observation: &Observation) -> bool {
         let known = self.tracks.len();
         for value in &observation.values {
-            if self.profile.limits.plausible(value.value) && self.track(value.measurement).is_none() {
-                self.tracks.push(Track { measurement: value.measurement, newest: None, series: SmallVec::new() });
+            if self.profile.limits.plausible(value.value) && self.track(value.measurement).is_none()
+            {
+                self.tracks.push(Track {
+                    measurement: value.measurement,
+                    newest: None,
+                    series: SmallVec::new(),
+                });
             }
         }
         self.tracks.len() > known
     }
 
     pub(super) fn track(&self, measurement: Name) -> Option<&Track> {
-        self.tracks.iter().find(|track| track.measurement == measurement)
+        self.tracks
+            .iter()
+            .find(|track| track.measurement == measurement)
     }
 
     /// Files the readings of `observation`, all of whose measurements have been heard.
-    pub(super) fn take(&mut self, observation: &Observation, at: Occasion, programs: &[Option<Program>], tally: &mut Tally) {
+    pub(super) fn take(
+        &mut self,
+        observation: &Observation,
+        at: Occasion,
+        programs: &[Option<Program>],
+        tally: &mut Tally,
+    ) {
         for value in &observation.values {
             tally.counts_mut().readings += 1;
             if !self.profile.limits.plausible(value.value) {
                 tally.counts_mut().implausible += 1;
                 continue;
             }
-            let Some(place) = self.tracks.iter().position(|track| track.measurement == value.measurement) else { continue };
+            let Some(place) = self
+                .tracks
+                .iter()
+                .position(|track| track.measurement == value.measurement)
+            else {
+                continue;
+            };
             match self.standing(place, observation.time, *value) {
                 Standing::New => {
                     let (time, arrival) = (observation.time, at.clock);
-                    self.tracks[place].newest = Some(Newest { time, value: value.value, unit: value.unit, arrival });
-                    self.file(place, *value, observation.time, at, Filing { new: true, programs, tally });
+                    self.tracks[place].newest = Some(Newest {
+                        time,
+                        value: value.value,
+                        unit: value.unit,
+                        arrival,
+                    });
+                    self.file(
+                        place,
+                        *value,
+                        observation.time,
+                        at,
+                        Filing {
+                            new: true,
+                            programs,
+                            tally,
+                        },
+                    );
                 }
                 Standing::Late => {
                     tally.counts_mut().late += 1;
-                    self.file(place, *value, observation.time, at, Filing { new: false, programs, tally });
+                    self.file(
+                        place,
+                        *value,
+                        observation.time,
+                        at,
+                        Filing {
+                            new: false,
+                            programs,
+                            tally,
+                        },
+                    );
                 }
                 Standing::Repeat => tally.counts_mut().repeats += 1,
                 Standing::Conflict => tally.counts_mut().conflicts += 1,
@@ -104,17 +155,24 @@ impl SensorState {
 
     fn standing(&mut self, place: usize, time: Time, value: Value) -> Standing {
         let track = &self.tracks[place];
-        let Some(newest) = track.newest else { return Standing::New };
+        let Some(newest) = track.newest else {
+            return Standing::New;
+        };
         if time > newest.time {
             return Standing::New;
         }
         let same = if time == newest.time {
             Some(newest.value == value.value && newest.unit == value.unit)
         } else {
-            let widest = track.series.iter().max_by_key(|series| self.series[usize::from(**series)].width_ms());
+            let widest = track
+                .series
+                .iter()
+                .max_by_key(|series| self.series[usize::from(**series)].width_ms());
             widest.and_then(|series| {
                 let series = &self.series[usize::from(*series)];
-                series.at(time).map(|held| converted(value.value, value.unit, series.unit) == Some(held))
+                series
+                    .at(time)
+                    .map(|held| converted(value.value, value.unit, series.unit) == Some(held))
             })
         };
         match same {
@@ -125,7 +183,11 @@ impl SensorState {
     }
 
     fn file(&mut self, track: usize, value: Value, time: Time, at: Occasion, filing: Filing<'_>) {
-        let Filing { new, programs, tally } = filing;
+        let Filing {
+            new,
+            programs,
+            tally,
+        } = filing;
         for place in &self.tracks[track].series {
             let series = &mut self.series[usize::from(*place)];
             match series.convert(value.value, value.unit) {
@@ -137,10 +199,25 @@ impl SensorState {
                 Some(converted) => series.fill(time, converted),
                 None => {
                     let (sensor, measurement, wanted) = (self.id, value.measurement, series.unit);
-                    let readers = self.bounds.iter().filter(|bound| bound.inputs.contains(&Some(*place)));
-                    for program in readers.filter_map(|bound| programs[bound.slot as usize].as_ref()) {
-                        let (rule, unit, position) = (program.rule.info.id, value.unit, at.position);
-                        tally.unit_error(UnitError { rule, sensor, measurement, unit, wanted, times: 1, time, position });
+                    let readers = self
+                        .bounds
+                        .iter()
+                        .filter(|bound| bound.inputs.contains(&Some(*place)));
+                    for program in
+                        readers.filter_map(|bound| programs[bound.slot as usize].as_ref())
+                    {
+                        let (rule, unit, position) =
+                            (program.rule.info.id, value.unit, at.position);
+                        tally.unit_error(&UnitError {
+                            rule,
+                            sensor,
+                            measurement,
+                            unit,
+                            wanted,
+                            times: 1,
+                            time,
+                            position,
+                        });
                     }
                 }
             }
@@ -175,10 +252,18 @@ impl SensorState {
 
 /// The same for whoever has borrowed the sensor in parts. `earliest`: registration, start or reconnection.
 pub(super) fn age_base(series: &[Series], bound: &Bound, earliest: Time) -> AgeBase {
-    let own = bound.inputs[0].map(|place| &series[usize::from(place)]).filter(|series| series.newest.is_some());
+    let own = bound.inputs[0]
+        .map(|place| &series[usize::from(place)])
+        .filter(|series| series.newest.is_some());
     match own {
-        Some(series) if series.arrival >= earliest => AgeBase { since: series.arrival, heard: true },
-        _ => AgeBase { since: earliest, heard: false },
+        Some(series) if series.arrival >= earliest => AgeBase {
+            since: series.arrival,
+            heard: true,
+        },
+        _ => AgeBase {
+            since: earliest,
+            heard: false,
+        },
     }
 }
 

@@ -68,7 +68,10 @@ impl Series {
         if self.conversion.0 != unit {
             self.conversion = (unit, units::factor(unit, self.unit));
         }
-        self.conversion.1.map(|conversion| conversion.apply(value)).filter(|value| value.is_finite())
+        self.conversion
+            .1
+            .map(|conversion| conversion.apply(value))
+            .filter(|value| value.is_finite())
     }
 
     /// Adds a reading newer than all others.
@@ -93,13 +96,18 @@ impl Series {
 
     /// The value at exactly `time`, if it is still kept.
     pub(super) fn at(&self, time: Time) -> Option<f64> {
-        self.kept.binary_search_by_key(&time.millis(), |(at, _)| *at).ok().map(|place| self.kept[place].1)
+        self.kept
+            .binary_search_by_key(&time.millis(), |(at, _)| *at)
+            .ok()
+            .map(|place| self.kept[place].1)
     }
 
     /// Drops what no window can reach any more. To be called once every cursor has moved on.
     pub(super) fn trim(&mut self) {
         let oldest = self.oldest_wanted();
-        while self.kept.front().is_some_and(|(time, _)| *time < oldest) || (self.width_ms == 0 && !self.kept.is_empty()) {
+        while self.kept.front().is_some_and(|(time, _)| *time < oldest)
+            || (self.width_ms == 0 && !self.kept.is_empty())
+        {
             self.kept.pop_front();
             self.dropped += 1;
         }
@@ -126,6 +134,8 @@ impl Series {
     }
 
     fn oldest_wanted(&self) -> i64 {
-        self.newest.map_or(i64::MIN, |newest| newest.millis().saturating_sub(self.width_ms))
+        self.newest.map_or(i64::MIN, |newest| {
+            newest.millis().saturating_sub(self.width_ms)
+        })
     }
 }

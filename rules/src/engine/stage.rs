@@ -44,7 +44,10 @@ impl Stage {
     /// No rules, no sensors.
     #[must_use]
     pub fn new() -> Stage {
-        Stage { core: Core::new(Share::WHOLE), ended: Vec::new() }
+        Stage {
+            core: Core::new(Share::WHOLE),
+            ended: Vec::new(),
+        }
     }
 
     /// From here on exactly `rules` are in force. Alerts that this ends come out with the next call.
@@ -59,7 +62,9 @@ impl Stage {
         self.core.step(record, out);
         let control = match &record.body {
             Body::Registry(change) => Some(Control::Registry(Arc::clone(change))),
-            Body::Rules(sources) => crate::compile(sources).ok().map(|rules| Control::Rules(Arc::new(rules))),
+            Body::Rules(sources) => crate::compile(sources)
+                .ok()
+                .map(|rules| Control::Rules(Arc::new(rules))),
             Body::Observation(_) | Body::Tick | Body::Start | Body::Link { .. } => None,
         };
         if let Some(control) = control {

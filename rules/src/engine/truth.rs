@@ -29,7 +29,11 @@ impl std::ops::Not for Truth {
 /// `value` to the nearest 1e-9, so that 10.1 - 7.1 >= 3 holds.
 pub(super) fn rounded(value: f64) -> f64 {
     // from 2^22 on neighbouring doubles lie about 1e-9 apart: nothing is left to round
-    if value.abs() < 4_194_304.0 { (value * 1e9).round() / 1e9 } else { value }
+    if value.abs() < 4_194_304.0 {
+        (value * 1e9).round() / 1e9
+    } else {
+        value
+    }
 }
 
 /// A result of arithmetic: rounded, or unknown where it is not finite.
@@ -44,7 +48,10 @@ mod tests {
     #[test]
     fn kleene_tables() {
         use Truth::{False, True, Unknown};
-        assert_eq!((False.min(Unknown), True.min(Unknown), True.max(Unknown)), (False, Unknown, True));
+        assert_eq!(
+            (False.min(Unknown), True.min(Unknown), True.max(Unknown)),
+            (False, Unknown, True)
+        );
         assert_eq!((!False, !Unknown, !True), (True, Unknown, False));
     }
 

@@ -61,7 +61,14 @@ impl Sums {
 
 impl Window {
     pub(super) fn new(function: WindowFunction, width_ms: i64) -> Window {
-        Window { function, width_ms, head: 0, next: 0, revision: 0, state: empty(function) }
+        Window {
+            function,
+            width_ms,
+            head: 0,
+            next: 0,
+            revision: 0,
+            state: empty(function),
+        }
     }
 
     /// Moves the window so that it ends at event time `t`, which never falls from one call to the next.
@@ -99,7 +106,13 @@ impl Window {
             }
             State::Extreme(queue) => {
                 let least = matches!(self.function, WindowFunction::Min | WindowFunction::Rise);
-                let beaten = |old: f64| if least { old >= reading.1 } else { old <= reading.1 };
+                let beaten = |old: f64| {
+                    if least {
+                        old >= reading.1
+                    } else {
+                        old <= reading.1
+                    }
+                };
                 while queue.back().is_some_and(|back| beaten(series.get(*back).1)) {
                     queue.pop_back();
                 }
@@ -107,7 +120,10 @@ impl Window {
             }
             State::Sums(sums) => {
                 if self.head == number {
-                    **sums = Sums { origin: reading, ..Sums::default() };
+                    **sums = Sums {
+                        origin: reading,
+                        ..Sums::default()
+                    };
                 }
                 sums.add(reading, 1.0);
             }
@@ -132,12 +148,17 @@ impl Window {
     }
 
     fn refresh(&mut self, series: &Series) {
-        let State::Sums(sums) = &mut self.state else { return };
+        let State::Sums(sums) = &mut self.state else {
+            return;
+        };
         let held = self.next - self.head;
         if held == 0 || sums.departures < held.max(LEAST_DEPARTURES) {
             return;
         }
-        **sums = Sums { origin: series.get(self.head), ..Sums::default() };
+        **sums = Sums {
+            origin: series.get(self.head),
+            ..Sums::default()
+        };
         for number in self.head..self.next {
             sums.add(series.get(number), 1.0);
         }
@@ -164,12 +185,17 @@ impl Window {
             WindowFunction::Rise => known(last.1 - self.extreme(series)?),
             WindowFunction::Fall => known(self.extreme(series)? - last.1),
             WindowFunction::Unchanged => Some(f64::from(self.unchanged())),
-            WindowFunction::Sum | WindowFunction::Mean | WindowFunction::Stddev | WindowFunction::Slope => self.summed(held),
+            WindowFunction::Sum
+            | WindowFunction::Mean
+            | WindowFunction::Stddev
+            | WindowFunction::Slope => self.summed(held),
         }
     }
 
     fn extreme(&self, series: &Series) -> Option<f64> {
-        let State::Extreme(queue) = &self.state else { return None };
+        let State::Extreme(queue) = &self.state else {
+            return None;
+        };
         queue.front().map(|number| series.get(*number).1)
     }
 
@@ -178,7 +204,9 @@ impl Window {
     }
 
     fn summed(&self, held: u64) -> Option<f64> {
-        let State::Sums(sums) = &self.state else { return None };
+        let State::Sums(sums) = &self.state else {
+            return None;
+        };
         let n = held as f64;
         match self.function {
             WindowFunction::Sum => known(sums.origin.1 * n + sums.y),
@@ -210,9 +238,10 @@ fn empty(function: WindowFunction) -> State {
         WindowFunction::Min | WindowFunction::Max | WindowFunction::Rise | WindowFunction::Fall => {
             State::Extreme(VecDeque::new())
         }
-        WindowFunction::Sum | WindowFunction::Mean | WindowFunction::Stddev | WindowFunction::Slope => {
-            State::Sums(Box::default())
-        }
+        WindowFunction::Sum
+        | WindowFunction::Mean
+        | WindowFunction::Stddev
+        | WindowFunction::Slope => State::Sums(Box::default()),
     }
 }
 
@@ -241,9 +270,25 @@ mod tests {
     ];
 
     /// The definition, over all readings ever.
-    fn defined(function: WindowFunction, width: i64, t: i64, readings: &[(i64, f64)]) -> Option<f64> {
-        let inside = |time: i64| time <= t && if half_open(function) { time > t - width } else { time >= t - width };
-        let held: Vec<(i64, f64)> = readings.iter().copied().filter(|(time, _)| inside(*time)).collect();
+    fn defined(
+        function: WindowFunction,
+        width: i64,
+        t: i64,
+        readings: &[(i64, f64)],
+    ) -> Option<f64> {
+        let inside = |time: i64| {
+            time <= t
+                && if half_open(function) {
+                    time > t - width
+                } else {
+                    time >= t - width
+                }
+        };
+        let held: Vec<(i64, f64)> = readings
+            .iter()
+            .copied()
+            .filter(|(time, _)| inside(*time))
+            .collect();
         let n = held.len() as f64;
         if function == WindowFunction::Count {
             return Some(n);
@@ -270,8 +315,14 @@ mod tests {
             WindowFunction::Slope if held.len() < 3 => return None,
             WindowFunction::Slope => {
                 let mean_x = held.iter().map(|(time, _)| *time as f64).sum::<f64>() / n;
-                let xy = held.iter().map(|(time, value)| (*time as f64 - mean_x) * (value - sum / n)).sum::<f64>();
-                let xx = held.iter().map(|(time, _)| (*time as f64 - mean_x).powi(2)).sum::<f64>();
+                let xy = held
+                    .iter()
+                    .map(|(time, value)| (*time as f64 - mean_x) * (value - sum / n))
+                    .sum::<f64>();
+                let xx = held
+                    .iter()
+                    .map(|(time, _)| (*time as f64 - mean_x).powi(2))
+                    .sum::<f64>();
                 xy / xx * MS_PER_HOUR
             }
             WindowFunction::Count => n,

@@ -11,17 +11,32 @@ fn a_moment_fires_before_any_later_record_and_carries_its_own_time() {
         "00:00 a 1 | 00:30 a 1 | 01:31 tick | 01:40 a 1 | 03:00 b 5",
         "01:30 a raise blue | 01:40 a clear blue | 02:40 a raise blue",
     );
-    let records = records("00:00 rules 0 | 00:00 a 1 | 01:00 tick | 02:00 b 5", &[sources(&[rule(SILENT)])]);
+    let records = records(
+        "00:00 rules 0 | 00:00 a 1 | 01:00 tick | 02:00 b 5",
+        &[sources(&[rule(SILENT)])],
+    );
     let (transitions, _) = staged(&records, None);
-    assert_eq!((transitions[0].time, transitions[0].position), (crate::support::time("01:00"), 4));
+    assert_eq!(
+        (transitions[0].time, transitions[0].position),
+        (crate::support::time("01:00"), 4)
+    );
 }
 
 #[test]
 fn a_reading_at_that_very_moment_wins() {
     for operator in [">", ">="] {
         let body = format!("levels: {{ blue: age {operator} 60m }}");
-        check_until(&body, "00:00 a 1 | 01:00 tick | 01:00 a 1 | 02:00 a 1", "03:00", "03:00 a raise blue");
-        check(&format!("levels: {{ blue: 60m {} age }}", operator.replace('>', "<")), "00:00 a 1 | 01:00 b 1 | 01:00:01 b 1", "01:00 a raise blue");
+        check_until(
+            &body,
+            "00:00 a 1 | 01:00 tick | 01:00 a 1 | 02:00 a 1",
+            "03:00",
+            "03:00 a raise blue",
+        );
+        check(
+            &format!("levels: {{ blue: 60m {} age }}", operator.replace('>', "<")),
+            "00:00 a 1 | 01:00 b 1 | 01:00:01 b 1",
+            "01:00 a raise blue",
+        );
     }
 }
 
@@ -33,7 +48,9 @@ fn the_clock_of_a_backtest_ends_where_it_is_told() {
 
 #[test]
 fn moments_fire_in_order_of_time_rule_and_subject() {
-    let named = |id: &str, minutes: u32| format!("{{ id: {id}, measurement: m, levels: {{ blue: age > {minutes}m }} }}");
+    let named = |id: &str, minutes: u32| {
+        format!("{{ id: {id}, measurement: m, levels: {{ blue: age > {minutes}m }} }}")
+    };
     check_sets(
         &[sources(&[named("q", 60), named("p", 60), named("s", 50)])],
         "00:00 b 1 | 00:00 a 1 | 02:00 tick",
@@ -60,7 +77,11 @@ fn a_registered_sensor_that_never_speaks_is_noticed() {
         "01:10 a raise blue | 01:10 b raise blue",
     );
     // one that is not selected is not
-    check("where: { kind: pit }, levels: { blue: age > 60m }", "00:10 sensor a | 00:10 sensor b kind=pit | 02:00 tick", "01:10 b raise blue");
+    check(
+        "where: { kind: pit }, levels: { blue: age > 60m }",
+        "00:10 sensor a | 00:10 sensor b kind=pit | 02:00 tick",
+        "01:10 b raise blue",
+    );
 }
 
 #[test]
@@ -89,7 +110,11 @@ fn after_a_start_age_is_unknown_until_something_is_heard() {
         "00:00 a 9 | 00:30 start | 00:31 a 1",
         "00:00 a raise blue | 00:31 a clear blue",
     );
-    check("levels: { blue: h > 5 and not (age > 1h) }", "00:00 a m=1,h=1 | 00:30 start | 00:31 a h=9 | 00:32 a 1", "00:32 a raise blue");
+    check(
+        "levels: { blue: h > 5 and not (age > 1h) }",
+        "00:00 a m=1,h=1 | 00:30 start | 00:31 a h=9 | 00:32 a 1",
+        "00:32 a raise blue",
+    );
 }
 
 #[test]
@@ -131,7 +156,10 @@ fn at_a_moment_the_other_parts_stand_as_they_are() {
 #[test]
 fn a_rule_that_comes_late_fires_at_once() {
     check_sets(
-        &[sources(&[]), sources(&[rule("levels: { blue: age > 1h, red: age > 2h }")])],
+        &[
+            sources(&[]),
+            sources(&[rule("levels: { blue: age > 1h, red: age > 2h }")]),
+        ],
         "00:00 a 1 | 00:00 b 1 | 02:30 b 1 | 03:00 rules 1 | 03:00 tick | 03:01 tick | 03:31 tick",
         None,
         "03:00 a raise red | 03:30 b raise blue",
@@ -140,7 +168,11 @@ fn a_rule_that_comes_late_fires_at_once() {
 
 #[test]
 fn a_silent_sensor_keeps_its_alert_open() {
-    check("levels: { red: value >= 20 }", "00:00 sensor a stale=10m | 00:00 a 25 | 48:00 tick", "00:00 a raise red");
+    check(
+        "levels: { red: value >= 20 }",
+        "00:00 sensor a stale=10m | 00:00 a 25 | 48:00 tick",
+        "00:00 a raise red",
+    );
 }
 
 #[test]

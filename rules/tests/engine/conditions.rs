@@ -20,7 +20,10 @@ fn comparisons() {
         ("value <= 5", true),
         ("value == 5", true),
         ("value != 5", false),
-        ("value + 1 == 6 and value - 1 == 4 and value * 2 == 10 and value / 2 == 2.5", true),
+        (
+            "value + 1 == 6 and value - 1 == 4 and value * 2 == 10 and value / 2 == 2.5",
+            true,
+        ),
         ("not (value > 5) and (value > 9 or value < 6)", true),
         ("-value == -5", true),
         // division by zero is unknown, and so is its negation; `or` hides it, `and` does not
@@ -30,20 +33,40 @@ fn comparisons() {
         ("value / 0 > 1 and value == 5", false),
     ] {
         let expected = if outcome { "00:00 a raise red" } else { "" };
-        check(&format!("levels: {{ red: \"{condition}\" }}"), "00:00 a 5", expected);
+        check(
+            &format!("levels: {{ red: \"{condition}\" }}"),
+            "00:00 a 5",
+            expected,
+        );
     }
 }
 
 #[test]
 fn durations_are_numbers_of_seconds() {
-    check("levels: { red: span(1h) / 60 >= 5 and span(1h) >= 5m }", "00:00 a 5 | 00:05 a 5", "00:05 a raise red");
+    check(
+        "levels: { red: span(1h) / 60 >= 5 and span(1h) >= 5m }",
+        "00:00 a 5 | 00:05 a 5",
+        "00:05 a raise red",
+    );
 }
 
 #[test]
 fn results_are_rounded_before_comparison() {
-    check("levels: { red: rise(1h) >= 3 }", "00:00 a 7.1 | 00:10 a 10.1", "00:10 a raise red");
-    check("levels: { red: value - 7.1 >= 3 }", "00:00 a 10.1", "00:00 a raise red");
-    check("levels: { red: sum(1h) == 0.3 }", "00:00 a 0.1 | 00:10 a 0.2", "00:10 a raise red");
+    check(
+        "levels: { red: rise(1h) >= 3 }",
+        "00:00 a 7.1 | 00:10 a 10.1",
+        "00:10 a raise red",
+    );
+    check(
+        "levels: { red: value - 7.1 >= 3 }",
+        "00:00 a 10.1",
+        "00:00 a raise red",
+    );
+    check(
+        "levels: { red: sum(1h) == 0.3 }",
+        "00:00 a 0.1 | 00:10 a 0.2",
+        "00:10 a raise red",
+    );
 }
 
 #[test]
@@ -60,19 +83,33 @@ fn closed_windows_hold_their_oldest_end() {
         ("span(1h)", 3_600, 1_860),
         ("unchanged(1h)", 0, 0),
     ] {
-        let condition = format!("(h == 1 and {function} == {held}) or (h == 2 and {function} == {gone})");
+        let condition =
+            format!("(h == 1 and {function} == {held}) or (h == 2 and {function} == {gone})");
         let events = "00:00 a m=1,h=0 | 00:30 a m=9,h=0 | 01:00 a m=5,h=1 | 01:01 a m=5,h=2 | 01:02 a m=5,h=3";
         let expected = "01:00 a raise red | 01:02 a clear red";
-        check(&format!("levels: {{ red: \"{condition}\" }}"), events, expected);
+        check(
+            &format!("levels: {{ red: \"{condition}\" }}"),
+            events,
+            expected,
+        );
     }
 }
 
 #[test]
 fn half_open_windows_count_increments_once() {
-    for (function, value) in [("sum(1h)", 14.0), ("count(1h)", 2.0), ("mean(1h)", 7.0), ("stddev(1h)", 2.0)] {
+    for (function, value) in [
+        ("sum(1h)", 14.0),
+        ("count(1h)", 2.0),
+        ("mean(1h)", 7.0),
+        ("stddev(1h)", 2.0),
+    ] {
         // at 01:00 the window (00:00, 01:00] no longer holds the 1
         let body = format!("levels: {{ blue: \"{function} == {value} and last(1h) == 5\" }}");
-        check(&body, "00:00 a 1 | 00:30 a 9 | 01:00 a 5", "01:00 a raise blue");
+        check(
+            &body,
+            "00:00 a 1 | 00:30 a 9 | 01:00 a 5",
+            "01:00 a raise blue",
+        );
     }
 }
 
@@ -83,7 +120,11 @@ fn slope_is_least_squares_per_hour_and_unknown_below_three_readings() {
         "00:00 a 10 | 00:30 a 12 | 01:00 a 14 | 01:30 a 30",
         "01:00 a raise red | 01:30 a change blue",
     );
-    check("levels: { blue: slope(2h) < 5 or slope(2h) >= 5 }", "00:00 a 10 | 00:30 a 12", "");
+    check(
+        "levels: { blue: slope(2h) < 5 or slope(2h) >= 5 }",
+        "00:00 a 10 | 00:30 a 12",
+        "",
+    );
 }
 
 #[test]
@@ -234,13 +275,27 @@ fn units_are_converted_where_a_rule_asks_for_one() {
     );
     assert_eq!(counts.unit_errors, 2);
     let error = &counts.unit_newest[0];
-    assert_eq!((error.rule.as_str(), error.sensor.as_str(), error.unit.as_str()), ("r", "a", "kPa"));
-    assert_eq!((error.wanted.as_str(), error.times, error.position), ("cm", 2, 8));
+    assert_eq!(
+        (
+            error.rule.as_str(),
+            error.sensor.as_str(),
+            error.unit.as_str()
+        ),
+        ("r", "a", "kPa")
+    );
+    assert_eq!(
+        (error.wanted.as_str(), error.times, error.position),
+        ("cm", 2, 8)
+    );
 }
 
 #[test]
 fn without_a_unit_values_are_taken_as_they_come() {
-    let counts = check("levels: { red: value >= 29 }", "00:00 a 0.29[m] | 00:01 a 29[parrots]", "00:01 a raise red");
+    let counts = check(
+        "levels: { red: value >= 29 }",
+        "00:00 a 0.29[m] | 00:01 a 29[parrots]",
+        "00:01 a raise red",
+    );
     assert_eq!(counts.unit_errors, 0);
 }
 
@@ -270,7 +325,11 @@ fn remote_values_trigger_and_go_stale_by_the_clock() {
 
 #[test]
 fn a_rule_may_name_its_own_sensor_remotely() {
-    check("levels: { red: \"value > sensor(b, m)\" }", "00:00 b 5 | 00:01 a 6 | 00:02 b 7", "00:01 a raise red | 00:02 a clear red");
+    check(
+        "levels: { red: \"value > sensor(b, m)\" }",
+        "00:00 b 5 | 00:01 a 6 | 00:02 b 7",
+        "00:01 a raise red | 00:02 a clear red",
+    );
 }
 
 #[test]
@@ -279,25 +338,47 @@ fn where_selects_by_tags_sensor_and_enclosing_zone() {
     let readings = "00:01 a 9 | 00:01 b 9 | 00:01 c 9 | 00:01 d 9";
     for (selector, expected) in [
         ("{ kind: pit }", "00:01 a raise red"),
-        ("{ kind: [pit, well] }", "00:01 a raise red | 00:01 b raise red"),
-        ("{ sensor: [c, d] }", "00:01 c raise red | 00:01 d raise red"),
+        (
+            "{ kind: [pit, well] }",
+            "00:01 a raise red | 00:01 b raise red",
+        ),
+        (
+            "{ sensor: [c, d] }",
+            "00:01 c raise red | 00:01 d raise red",
+        ),
         ("{ zone: district }", "00:01 a raise red"),
         ("{ zone: street, kind: pit }", "00:01 a raise red"),
         ("{ zone: street, kind: well }", ""),
     ] {
-        check(&format!("where: {selector}, levels: {{ red: value > 5 }}"), &format!("{sensors} | {readings}"), expected);
+        check(
+            &format!("where: {selector}, levels: {{ red: value > 5 }}"),
+            &format!("{sensors} | {readings}"),
+            expected,
+        );
     }
 }
 
 #[test]
 fn a_rule_needs_its_own_measurement_at_the_sensor() {
-    check("levels: { red: h > 5 }", "00:00 a h=9 | 00:01 a m=1 | 00:02 b m=1,h=9", "00:01 a raise red | 00:02 b raise red");
+    check(
+        "levels: { red: h > 5 }",
+        "00:00 a h=9 | 00:01 a m=1 | 00:02 b m=1,h=9",
+        "00:01 a raise red | 00:02 b raise red",
+    );
 }
 
 #[test]
 fn output_is_ordered_by_rule_and_subject() {
-    let rules = |id: &str| format!("{{ id: {id}, measurement: m, levels: {{ red: \"sensor(x, m) > 5 and value > 0\" }} }}");
-    let set = sources(&[rules("b.rule"), rules("a.rule"), rule("levels: { red: value > 5 }")]);
+    let rules = |id: &str| {
+        format!(
+            "{{ id: {id}, measurement: m, levels: {{ red: \"sensor(x, m) > 5 and value > 0\" }} }}"
+        )
+    };
+    let set = sources(&[
+        rules("b.rule"),
+        rules("a.rule"),
+        rule("levels: { red: value > 5 }"),
+    ]);
     check_sets(
         &[set],
         "00:00 z 1 | 00:00 y 1 | 00:01 x 6",

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use citywatch_model::{
-    Body, Duration, LinkState, Observation, Record, RegistryChange, RuleSource, Sensor, Time, Value, name,
+    Body, Duration, LinkState, Observation, Record, RegistryChange, RuleSource, Sensor, Time,
+    Value, name,
 };
 use citywatch_rules::{Counts, Engine, EngineError};
 use proptest::prelude::*;
@@ -24,26 +25,56 @@ const RULES: [&str; 9] = [
 
 /// Rule sets that share, change and drop rules.
 fn rule_sets() -> Vec<Vec<RuleSource>> {
-    let set = |places: &[usize]| sources(&places.iter().map(|place| RULES[*place].to_owned()).collect::<Vec<_>>());
-    vec![set(&[0, 1, 2, 3, 4, 5, 6, 7]), set(&[8, 1, 3, 5]), set(&[2, 4, 6, 7, 8]), set(&[])]
+    let set = |places: &[usize]| {
+        sources(
+            &places
+                .iter()
+                .map(|place| RULES[*place].to_owned())
+                .collect::<Vec<_>>(),
+        )
+    };
+    vec![
+        set(&[0, 1, 2, 3, 4, 5, 6, 7]),
+        set(&[8, 1, 3, 5]),
+        set(&[2, 4, 6, 7, 8]),
+        set(&[]),
+    ]
 }
 
 fn observation() -> impl Strategy<Value = Body> {
     let late = prop_oneof![4 => Just(0_i64), 1 => 0..90_i64];
     let unit = prop_oneof![6 => Just(""), 3 => Just("cm"), 2 => Just("m"), 1 => Just("kPa")];
     let value = (prop_oneof![3 => -5..40_i32, 1 => 18..22_i32], unit);
-    (0..6_usize, late, prop::option::weighted(0.8, value.clone()), prop::option::weighted(0.4, value)).prop_map(
-        |(sensor, late, m, h)| {
+    (
+        0..6_usize,
+        late,
+        prop::option::weighted(0.8, value.clone()),
+        prop::option::weighted(0.4, value),
+    )
+        .prop_map(|(sensor, late, m, h)| {
             let reading = |measurement: &str, (value, unit): (i32, &str)| {
                 let scale = if unit == "m" { 0.01 } else { 1.0 };
-                Value { measurement: name(measurement), value: f64::from(value) * scale, unit: name(unit) }
+                Value {
+                    measurement: name(measurement),
+                    value: f64::from(value) * scale,
+                    unit: name(unit),
+                }
             };
-            let values = m.map(|m| reading("m", m)).into_iter().chain(h.map(|h| reading("h", h))).collect();
+            let values = m
+                .map(|m| reading("m", m))
+                .into_iter()
+                .chain(h.map(|h| reading("h", h)))
+                .collect();
             // the event time is made absolute where the clock is known
             let time = Time::from_millis(late * 60_000);
-            Body::Observation(Observation { sensor: name(&format!("s-{sensor}")), time, arrival: time, flags: 0, values })
-        },
-    )
+            Body::Observation(Observation {
+                sensor: name(&format!("s-{sensor}")),
+                time,
+                arrival: time,
+                flags: 0,
+                values,
+            })
+        })
 }
 
 fn registry() -> impl Strategy<Value = Body> {
@@ -57,10 +88,16 @@ fn registry() -> impl Strategy<Value = Body> {
     );
     let sensor = sensor.prop_map(|(id, kind, zone, stale, measurements, min)| {
         let mut sensor = Sensor::unknown(name(&format!("s-{id}")));
-        sensor.tags.extend(kind.map(|kind| (name("kind"), name(kind))));
+        sensor
+            .tags
+            .extend(kind.map(|kind| (name("kind"), name(kind))));
         sensor.zone = zone.map(name);
         sensor.stale_after = stale.map(|minutes| Duration::from_secs(minutes * 60));
-        sensor.measurements = measurements.unwrap_or_default().into_iter().map(name).collect();
+        sensor.measurements = measurements
+            .unwrap_or_default()
+            .into_iter()
+            .map(name)
+            .collect();
         sensor.min = min.map(f64::from);
         sensor
     });
@@ -70,7 +107,10 @@ fn registry() -> impl Strategy<Value = Body> {
     (upsert, remove, zones).prop_map(|(upsert, remove, zones)| {
         Body::Registry(Arc::new(RegistryChange {
             upsert,
-            remove: remove.map(|id| name(&format!("s-{id}"))).into_iter().collect(),
+            remove: remove
+                .map(|id| name(&format!("s-{id}")))
+                .into_iter()
+                .collect(),
             zone_parents: zones.map(|zone| [(name("cell"), name(zone))].into()),
         }))
     })
@@ -102,7 +142,11 @@ fn stream() -> impl Strategy<Value = Vec<Record>> {
                 observation.time = Time::from_millis(clock - observation.time.millis());
                 observation.arrival = Time::from_millis(clock);
             }
-            Record { position: place as u64 + 1, clock: Time::from_millis(clock), body }
+            Record {
+                position: place as u64 + 1,
+                clock: Time::from_millis(clock),
+                body,
+            }
         };
         events.enumerate().map(record).collect()
     })
@@ -110,7 +154,14 @@ fn stream() -> impl Strategy<Value = Vec<Record>> {
 
 fn totals(counts: &[Counts]) -> [u64; 6] {
     counts.iter().fold([0; 6], |sum, counts| {
-        let parts = [counts.readings, counts.late, counts.repeats, counts.conflicts, counts.implausible, counts.unit_errors];
+        let parts = [
+            counts.readings,
+            counts.late,
+            counts.repeats,
+            counts.conflicts,
+            counts.implausible,
+            counts.unit_errors,
+        ];
         std::array::from_fn(|place| sum[place] + parts[place])
     })
 }
@@ -142,9 +193,19 @@ proptest! {
 fn a_rule_set_that_does_not_compile_is_refused_and_the_engine_goes_on() {
     let engine = Engine::start(2, Box::new(|_| {})).unwrap();
     let broken = sources(&["{ id: r, measurement: m, levels: { red: value >> 5 } }".to_owned()]);
-    let record = |body| [Record { position: 7, clock: Time::from_millis(MIDNIGHT), body }].into();
+    let record = |body| {
+        [Record {
+            position: 7,
+            clock: Time::from_millis(MIDNIGHT),
+            body,
+        }]
+        .into()
+    };
     let refused = engine.submit(record(Body::Rules(Arc::new(broken))));
-    assert!(matches!(refused, Err(EngineError::Rules { position: 7, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(EngineError::Rules { position: 7, .. })),
+        "{refused:?}"
+    );
     engine.submit(record(Body::Tick)).unwrap();
     engine.close(None).unwrap();
 }
@@ -152,15 +213,32 @@ fn a_rule_set_that_does_not_compile_is_refused_and_the_engine_goes_on() {
 #[test]
 fn a_receiver_that_panics_stops_the_engine_and_nobody_waits_for_ever() {
     for workers in [1, 3] {
-        let engine = Engine::start(workers, Box::new(|_| panic!("a receiver that panics, on purpose"))).unwrap();
-        let record = Record { position: 1, clock: Time::from_millis(MIDNIGHT), body: Body::Tick };
+        let engine = Engine::start(
+            workers,
+            Box::new(|_| panic!("a receiver that panics, on purpose")),
+        )
+        .unwrap();
+        let record = Record {
+            position: 1,
+            clock: Time::from_millis(MIDNIGHT),
+            body: Body::Tick,
+        };
         let submitted = (0..1_000_000).try_for_each(|_| engine.submit([record.clone()].into()));
-        assert!(matches!(submitted, Err(EngineError::Stopped)), "{workers} workers");
-        assert!(matches!(engine.close(None), Err(EngineError::Stopped)), "{workers} workers");
+        assert!(
+            matches!(submitted, Err(EngineError::Stopped)),
+            "{workers} workers"
+        );
+        assert!(
+            matches!(engine.close(None), Err(EngineError::Stopped)),
+            "{workers} workers"
+        );
     }
 }
 
 #[test]
 fn an_engine_without_workers_is_refused() {
-    assert!(matches!(Engine::start(0, Box::new(|_| {})), Err(EngineError::NoWorkers)));
+    assert!(matches!(
+        Engine::start(0, Box::new(|_| {})),
+        Err(EngineError::NoWorkers)
+    ));
 }

@@ -2,7 +2,8 @@
 
 use crate::support::{check, check_sets, rule, sources};
 
-const FOUR: &str = "levels: { blue: value >= 10, yellow: value >= 15, orange: value >= 20, red: value >= 27 }";
+const FOUR: &str =
+    "levels: { blue: value >= 10, yellow: value >= 15, orange: value >= 20, red: value >= 27 }";
 
 #[test]
 fn rises_at_once_to_the_worst_and_falls_to_the_first_not_false() {
@@ -87,14 +88,26 @@ fn a_late_reading_fills_windows_and_does_nothing_else() {
         "00:10 a 25 | 00:12 a 1 @00:08 | 00:14 a 5",
         "00:14 a raise blue",
     );
-    check("levels: { red: sum(30m) >= 10 }", "00:10 a 4 | 00:12 a 4 @00:08 | 00:14 a 4", "00:14 a raise red");
+    check(
+        "levels: { red: sum(30m) >= 10 }",
+        "00:10 a 4 | 00:12 a 4 @00:08 | 00:14 a 4",
+        "00:14 a raise red",
+    );
     // an older reading than any window reaches is late and gone
-    check("levels: { red: count(5m) >= 3 }", "00:10 a 4 | 00:12 a 4 @00:01 | 00:14 a 4 | 00:15 a 4", "");
+    check(
+        "levels: { red: count(5m) >= 3 }",
+        "00:10 a 4 | 00:12 a 4 @00:01 | 00:14 a 4 | 00:15 a 4",
+        "",
+    );
 }
 
 #[test]
 fn a_late_reading_breaks_no_run() {
-    check("levels: { red: value >= 20 for 5m }", "10:00 a 25 | 10:03 a 5 @09:59 | 10:04 a 25 | 10:05 a 25", "10:05 a raise red");
+    check(
+        "levels: { red: value >= 20 for 5m }",
+        "10:00 a 25 | 10:03 a 5 @09:59 | 10:04 a 25 | 10:05 a 25",
+        "10:05 a raise red",
+    );
 }
 
 #[test]
@@ -132,7 +145,11 @@ fn what_is_implausible_is_invisible() {
     );
     assert_eq!((counts.implausible, counts.readings), (3, 6));
     // and does not stand in the way of the plausible one of the same time
-    check("levels: { red: value >= 20 }", "00:00 sensor a max=100 | 00:00 a 999 | 00:01 a 50 @00:00", "00:01 a raise red");
+    check(
+        "levels: { red: value >= 20 }",
+        "00:00 sensor a max=100 | 00:00 a 999 | 00:01 a 50 @00:00",
+        "00:01 a raise red",
+    );
 }
 
 #[test]
@@ -159,7 +176,8 @@ fn a_new_zone_tree_selects_anew() {
 fn an_unchanged_rule_survives_a_new_rule_set_and_a_changed_one_starts_afresh() {
     let same = "{ id: same, measurement: m, levels: { red: value >= 20 in 3 samples } }".to_owned();
     let old = "{ id: edited, measurement: m, levels: { red: value >= 20 } }".to_owned();
-    let new = "{ id: edited, measurement: m, levels: { orange: value >= 20 in 2 samples } }".to_owned();
+    let new =
+        "{ id: edited, measurement: m, levels: { orange: value >= 20 in 2 samples } }".to_owned();
     let gone = "{ id: gone, measurement: m, levels: { blue: value >= 20 } }".to_owned();
     check_sets(
         &[sources(&[same.clone(), old, gone]), sources(&[same, new])],
@@ -176,7 +194,11 @@ fn an_unchanged_rule_survives_a_new_rule_set_and_a_changed_one_starts_afresh() {
 fn a_changed_rule_uses_the_readings_that_are_held() {
     let set = |condition: &str| sources(&[rule(&format!("levels: {{ red: {condition} }}"))]);
     check_sets(
-        &[set("sum(1h) >= 1000"), set("sum(30m) >= 12"), set("sum(2h) >= 16")],
+        &[
+            set("sum(1h) >= 1000"),
+            set("sum(30m) >= 12"),
+            set("sum(2h) >= 16"),
+        ],
         "00:00 a 4 | 00:20 a 4 | 00:40 rules 1 | 00:41 a 4 | 00:45 rules 2 | 00:46 a 4 | 00:50 a 4",
         None,
         // 30 minutes back from 00:41 lies 00:20; two hours back only what half an hour had kept is left
@@ -187,7 +209,14 @@ fn a_changed_rule_uses_the_readings_that_are_held() {
 #[test]
 fn transitions_carry_the_newest_value_in_the_unit_of_the_rule() {
     let set = sources(&[rule("unit: cm, levels: { red: value >= 20 }")]);
-    let records = crate::support::records("00:00 rules 0 | 00:00 a 0.25[m] | 00:01 a 3[cm]", &[set]);
+    let records =
+        crate::support::records("00:00 rules 0 | 00:00 a 0.25[m] | 00:01 a 3[cm]", &[set]);
     let (transitions, _) = crate::support::staged(&records, None);
-    assert_eq!(transitions.iter().map(|t| (t.position, t.value)).collect::<Vec<_>>(), [(2, Some(25.0)), (3, Some(3.0))]);
+    assert_eq!(
+        transitions
+            .iter()
+            .map(|t| (t.position, t.value))
+            .collect::<Vec<_>>(),
+        [(2, Some(25.0)), (3, Some(3.0))]
+    );
 }

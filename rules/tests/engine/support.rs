@@ -1,12 +1,11 @@
 //! A notation for records and transitions, and one `check` that runs them through the single-threaded stage and
 //! through the dataflow with one to four workers and several cuts. Times are those of 2000-01-01.
 
-
-
 use std::sync::{Arc, Mutex};
 
 use citywatch_model::{
-    Body, LinkState, Observation, Record, RegistryChange, RuleSource, Sensor, Time, Transition, Value, name,
+    Body, LinkState, Observation, Record, RegistryChange, RuleSource, Sensor, Time, Transition,
+    Value, name,
 };
 use citywatch_rules::{Counts, Engine, Stage};
 
@@ -20,7 +19,10 @@ pub fn rule(body: &str) -> String {
 
 /// A rule file of some rules in flow style.
 pub fn sources(rules: &[String]) -> Vec<RuleSource> {
-    vec![RuleSource { file: "rules.yaml".to_owned(), text: format!("rules: [{}]", rules.join(", ")) }]
+    vec![RuleSource {
+        file: "rules.yaml".to_owned(),
+        text: format!("rules: [{}]", rules.join(", ")),
+    }]
 }
 
 /// `HH:MM[:SS]`, hours beyond 23 for later days.
@@ -33,13 +35,28 @@ pub fn time(text: &str) -> Time {
 fn shown(time: Time) -> String {
     let seconds = (time.millis() - MIDNIGHT) / 1_000;
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    if seconds == 0 { format!("{hours:02}:{minutes:02}") } else { format!("{hours:02}:{minutes:02}:{seconds:02}") }
+    if seconds == 0 {
+        format!("{hours:02}:{minutes:02}")
+    } else {
+        format!("{hours:02}:{minutes:02}:{seconds:02}")
+    }
 }
 
 /// `00:10 u-1 raise orange`, or `00:10 RULE u-1 raise orange` for a rule that is not `r`.
 pub fn written(transition: &Transition) -> String {
-    let Transition { time, kind, rule, subject, level, .. } = transition;
-    let rule = if *rule == "r" { String::new() } else { format!("{rule} ") };
+    let Transition {
+        time,
+        kind,
+        rule,
+        subject,
+        level,
+        ..
+    } = transition;
+    let rule = if *rule == "r" {
+        String::new()
+    } else {
+        format!("{rule} ")
+    };
     format!("{} {rule}{subject} {kind} {level}", shown(*time))
 }
 
@@ -47,14 +64,21 @@ pub fn written(transition: &Transition) -> String {
 /// `TIME tick`, `start`, `up`, `down`, `rules N`, `remove SENSOR`, `zones CELL>STREET`,
 /// `sensor SENSOR [interval=1m] [stale=1h] [min=0] [max=9] [zone=Z] [measures=m,h] [TAG=VALUE]`.
 pub fn records(text: &str, rule_sets: &[Vec<RuleSource>]) -> Vec<Record> {
-    let lines = text.split(['\n', '|']).map(str::trim).filter(|line| !line.is_empty());
+    let lines = text
+        .split(['\n', '|'])
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
     lines
         .enumerate()
         .map(|(place, line)| {
             let mut words = line.split_whitespace();
             let clock = time(words.next().unwrap());
             let words: Vec<&str> = words.collect();
-            Record { position: place as u64 + 1, clock, body: body(clock, &words, rule_sets) }
+            Record {
+                position: place as u64 + 1,
+                clock,
+                body: body(clock, &words, rule_sets),
+            }
         })
         .collect()
 }
@@ -63,16 +87,35 @@ fn body(clock: Time, words: &[&str], rule_sets: &[Vec<RuleSource>]) -> Body {
     match words[0] {
         "tick" => Body::Tick,
         "start" => Body::Start,
-        "up" => Body::Link { link: name("main"), state: LinkState::Up },
-        "down" => Body::Link { link: name("main"), state: LinkState::Down },
-        "rules" => Body::Rules(Arc::new(rule_sets[words[1].parse::<usize>().unwrap()].clone())),
-        "remove" => registry(RegistryChange { remove: vec![name(words[1])], ..RegistryChange::default() }),
+        "up" => Body::Link {
+            link: name("main"),
+            state: LinkState::Up,
+        },
+        "down" => Body::Link {
+            link: name("main"),
+            state: LinkState::Down,
+        },
+        "rules" => Body::Rules(Arc::new(
+            rule_sets[words[1].parse::<usize>().unwrap()].clone(),
+        )),
+        "remove" => registry(RegistryChange {
+            remove: vec![name(words[1])],
+            ..RegistryChange::default()
+        }),
         "zones" => {
             let parents = words[1..].iter().map(|pair| pair.split_once('>').unwrap());
-            let parents = parents.map(|(inner, outer)| (name(inner), name(outer))).collect();
-            registry(RegistryChange { zone_parents: Some(parents), ..RegistryChange::default() })
+            let parents = parents
+                .map(|(inner, outer)| (name(inner), name(outer)))
+                .collect();
+            registry(RegistryChange {
+                zone_parents: Some(parents),
+                ..RegistryChange::default()
+            })
         }
-        "sensor" => registry(RegistryChange { upsert: vec![sensor(&words[1..])], ..RegistryChange::default() }),
+        "sensor" => registry(RegistryChange {
+            upsert: vec![sensor(&words[1..])],
+            ..RegistryChange::default()
+        }),
         id => Body::Observation(observation(id, clock, &words[1..])),
     }
 }
@@ -100,15 +143,27 @@ fn sensor(words: &[&str]) -> Sensor {
 }
 
 fn observation(id: &str, clock: Time, words: &[&str]) -> Observation {
-    let time = words.get(1).map_or(clock, |word| time(word.strip_prefix('@').unwrap()));
+    let time = words
+        .get(1)
+        .map_or(clock, |word| time(word.strip_prefix('@').unwrap()));
     let values = words[0].split(',').map(value).collect();
-    Observation { sensor: name(id), time, arrival: clock, flags: 0, values }
+    Observation {
+        sensor: name(id),
+        time,
+        arrival: clock,
+        flags: 0,
+        values,
+    }
 }
 
 fn value(text: &str) -> Value {
     let (measurement, text) = text.split_once('=').unwrap_or(("m", text));
     let (number, unit) = text.split_once('[').unwrap_or((text, "]"));
-    Value { measurement: name(measurement), value: number.parse().unwrap(), unit: name(unit.trim_end_matches(']')) }
+    Value {
+        measurement: name(measurement),
+        value: number.parse().unwrap(),
+        unit: name(unit.trim_end_matches(']')),
+    }
 }
 
 /// What a stage makes of `records`.
@@ -125,7 +180,12 @@ pub fn staged(records: &[Record], end: Option<Time>) -> (Vec<Transition>, Counts
 }
 
 /// What the engine makes of `records`, cut into epochs of the given lengths, over and over.
-pub fn engined(records: &[Record], end: Option<Time>, workers: usize, cuts: &[usize]) -> (Vec<Transition>, Vec<Counts>) {
+pub fn engined(
+    records: &[Record],
+    end: Option<Time>,
+    workers: usize,
+    cuts: &[usize],
+) -> (Vec<Transition>, Vec<Counts>) {
     let found = Arc::new(Mutex::new((Vec::new(), Vec::new(), Vec::new())));
     let keep = Arc::clone(&found);
     let on_epoch = move |epoch: citywatch_rules::Epoch| {
@@ -155,9 +215,21 @@ pub fn engined(records: &[Record], end: Option<Time>, workers: usize, cuts: &[us
 
 /// Checks the transitions of `events` under the rule sets, the first of which is in force from the beginning.
 #[track_caller]
-pub fn check_sets(rule_sets: &[Vec<RuleSource>], events: &str, end: Option<&str>, expected: &str) -> Counts {
-    let first = events.split(['\n', '|']).map(str::trim).find(|line| !line.is_empty()).unwrap();
-    let events = format!("{} rules 0\n{events}", first.split_whitespace().next().unwrap());
+pub fn check_sets(
+    rule_sets: &[Vec<RuleSource>],
+    events: &str,
+    end: Option<&str>,
+    expected: &str,
+) -> Counts {
+    let first = events
+        .split(['\n', '|'])
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap();
+    let events = format!(
+        "{} rules 0\n{events}",
+        first.split_whitespace().next().unwrap()
+    );
     for sources in rule_sets {
         citywatch_rules::compile(sources).unwrap_or_else(|problems| panic!("{problems}"));
     }
@@ -165,7 +237,11 @@ pub fn check_sets(rule_sets: &[Vec<RuleSource>], events: &str, end: Option<&str>
     let end = end.map(time);
     let (transitions, counts) = staged(&records, end);
     let got: Vec<String> = transitions.iter().map(written).collect();
-    let wanted: Vec<&str> = expected.split(['\n', '|']).map(str::trim).filter(|line| !line.is_empty()).collect();
+    let wanted: Vec<&str> = expected
+        .split(['\n', '|'])
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     assert_eq!(got, wanted, "{events}");
     for (workers, cuts) in [(1, &[1][..]), (2, &[3, 1]), (4, &[1_000])] {
         let (engine, _) = engined(&records, end, workers, cuts);

@@ -43,7 +43,11 @@ type Outcome = Result<Duration, String>;
 impl Load {
     pub fn new(options: &Simulate, alarms: Arc<Alarms>) -> Result<Load, String> {
         let messages_a_second = options.rate / f64::from(options.batch);
-        let alarm_every = if options.alarms > 0.0 { (options.rate / options.alarms).round() as u64 } else { 0 };
+        let alarm_every = if options.alarms > 0.0 {
+            (options.rate / options.alarms).round() as u64
+        } else {
+            0
+        };
         if options.alarms > 0.0 && alarm_every < 2 {
             return Err("--alarms must be less than half of --rate".to_owned());
         }
@@ -53,7 +57,9 @@ impl Load {
             connections: options.connections,
             sensors: options.sensors,
             batch: options.batch,
-            message_period: Duration::from_secs_f64(f64::from(options.connections) / messages_a_second),
+            message_period: Duration::from_secs_f64(
+                f64::from(options.connections) / messages_a_second,
+            ),
             length: Duration::from_secs_f64(options.seconds),
             alarm_every,
             alarms,
@@ -65,8 +71,12 @@ impl Load {
         let mut clients = Vec::new();
         for index in 0..self.connections {
             let id = format!("citywatch-simulate-{}-{index}", std::process::id());
-            let client = MqttClient::connect(&self.broker, &id, ClientOptions::default()).map_err(|error| error.to_string())?;
-            client.connected().await.map_err(|error| error.to_string())?;
+            let client = MqttClient::connect(&self.broker, &id, ClientOptions::default())
+                .map_err(|error| error.to_string())?;
+            client
+                .connected()
+                .await
+                .map_err(|error| error.to_string())?;
             clients.push(client);
         }
         let (outcomes, inbox) = mpsc::unbounded_channel();
@@ -74,7 +84,10 @@ impl Load {
         let start = Instant::now();
         let mut publishers = JoinSet::new();
         for (index, client) in clients.into_iter().enumerate() {
-            let first = start + load.message_period.mul_f64(index as f64 / f64::from(load.connections));
+            let first = start
+                + load
+                    .message_period
+                    .mul_f64(index as f64 / f64::from(load.connections));
             publishers.spawn(publish(load.clone(), client, first, outcomes.clone()));
         }
         drop(outcomes);
@@ -126,19 +139,35 @@ impl Load {
                 let wander = (number / self.alarm_every).wrapping_mul(37) % self.alarm_every;
                 number % self.alarm_every == wander
             };
-            let value = if alarm { 100.0 } else { (number.wrapping_mul(7919) % 900) as f64 / 10.0 };
+            let value = if alarm {
+                100.0
+            } else {
+                (number.wrapping_mul(7919) % 900) as f64 / 10.0
+            };
             let millis = unix_time().as_millis();
-            let written = write!(payload, "{{\"sensor\":\"sim-{sensor:05}\",\"ts\":{millis},\"measurement\":\"load\",\"value\":{value}}}");
+            let written = write!(
+                payload,
+                "{{\"sensor\":\"sim-{sensor:05}\",\"ts\":{millis},\"measurement\":\"load\",\"value\":{value}}}"
+            );
             debug_assert!(written.is_ok());
             if alarm {
                 raised.push(sensor);
             }
         }
-        if self.batch == 1 { (payload.split_off(1), raised) } else { (payload + "]", raised) }
+        if self.batch == 1 {
+            (payload.split_off(1), raised)
+        } else {
+            (payload + "]", raised)
+        }
     }
 }
 
-async fn publish(load: Arc<Load>, client: MqttClient, first: Instant, outcomes: mpsc::UnboundedSender<Outcome>) {
+async fn publish(
+    load: Arc<Load>,
+    client: MqttClient,
+    first: Instant,
+    outcomes: mpsc::UnboundedSender<Outcome>,
+) {
     let end = first + load.length;
     let mut due = first;
     let mut waiting = JoinSet::new();
@@ -154,7 +183,10 @@ async fn publish(load: Arc<Load>, client: MqttClient, first: Instant, outcomes: 
         let outcomes = outcomes.clone();
         waiting.spawn(async move {
             let acknowledged = async { receipt?.await };
-            let outcome = acknowledged.await.map(|()| sent.elapsed()).map_err(|error| error.to_string());
+            let outcome = acknowledged
+                .await
+                .map(|()| sent.elapsed())
+                .map_err(|error| error.to_string());
             // the receiver outlives every publisher
             drop(outcomes.send(outcome));
         });

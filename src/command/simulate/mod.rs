@@ -27,14 +27,18 @@ pub async fn run(options: Simulate) -> ExitCode {
 async fn simulate(options: &Simulate) -> Result<bool, String> {
     if options.rate / f64::from(options.sensors) > 500.0 {
         let least = (options.rate / 500.0).ceil();
-        return Err(format!("a sensor cannot speak more than 500 times a second with times in milliseconds; use --sensors {least} or more"));
+        return Err(format!(
+            "a sensor cannot speak more than 500 times a second with times in milliseconds; use --sensors {least} or more"
+        ));
     }
     let alarms = Arc::new(Alarms::default());
     if let Some(address) = options.webhook_listen {
         watch::receive_webhooks(address, alarms.clone()).await?;
     }
     let service = match &options.watch {
-        Some(address) => Some(Service::connect(address, options.token.as_deref(), alarms.clone()).await?),
+        Some(address) => {
+            Some(Service::connect(address, options.token.as_deref(), alarms.clone()).await?)
+        }
         None => None,
     };
     let before = count(service.as_ref()).await?;
@@ -42,7 +46,14 @@ async fn simulate(options: &Simulate) -> Result<bool, String> {
     let started = Instant::now();
     let result = Load::new(options, alarms.clone())?.run().await?;
     let elapsed = started.elapsed();
-    println!("{} readings in {} messages over {:.1} s: {:.0} readings/s (asked for {:.0})", result.readings, result.messages, elapsed.as_secs_f64(), result.readings as f64 / elapsed.as_secs_f64(), options.rate);
+    println!(
+        "{} readings in {} messages over {:.1} s: {:.0} readings/s (asked for {:.0})",
+        result.readings,
+        result.messages,
+        elapsed.as_secs_f64(),
+        result.readings as f64 / elapsed.as_secs_f64(),
+        options.rate
+    );
     println!("acknowledged: {}", result.acknowledged);
     if result.failed > 0 {
         println!("not acknowledged: {} messages", result.failed);
@@ -54,7 +65,13 @@ async fn simulate(options: &Simulate) -> Result<bool, String> {
         lost |= arrived != result.readings;
     }
     if options.alarms > 0.0 && (service.is_some() || options.webhook_listen.is_some()) {
-        alarms.wait(options.watch.is_some(), options.webhook_listen.is_some(), Duration::from_secs(10)).await;
+        alarms
+            .wait(
+                options.watch.is_some(),
+                options.webhook_listen.is_some(),
+                Duration::from_secs(10),
+            )
+            .await;
         lost |= alarms.print(options.watch.is_some(), options.webhook_listen.is_some());
     }
     Ok(lost)

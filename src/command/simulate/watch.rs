@@ -95,7 +95,11 @@ pub struct Service {
 
 impl Service {
     /// Connects and follows the service's events from now on.
-    pub async fn connect(address: &str, token: Option<&str>, alarms: Arc<Alarms>) -> Result<Service, String> {
+    pub async fn connect(
+        address: &str,
+        token: Option<&str>,
+        alarms: Arc<Alarms>,
+    ) -> Result<Service, String> {
         let client = Client::new(address, token)?;
         let lines = client.lines("/api/v1/events").await?;
         tokio::spawn(follow(lines, alarms));
@@ -105,18 +109,29 @@ impl Service {
     /// Readings that the history holds.
     pub async fn readings(&self) -> Result<u64, String> {
         let status = self.client.get("/api/v1/status").await?;
-        status["history"]["readings"].as_u64().ok_or_else(|| format!("the service's status has no history.readings: {status}"))
+        status["history"]["readings"]
+            .as_u64()
+            .ok_or_else(|| format!("the service's status has no history.readings: {status}"))
     }
 }
 
 async fn follow(mut lines: Lines, alarms: Arc<Alarms>) {
     while let Some(line) = lines.next().await {
-        let Some(json) = line.strip_prefix("data:") else { continue };
-        let Ok(event) = serde_json::from_str::<Value>(json) else { continue };
-        let worse = matches!(event["kind"].as_str(), Some("alert.raised" | "alert.changed" | "alert.reopened"));
-        if let (true, Some(sensor), Some(micros)) =
-            (worse, event["data"]["subject"].as_str(), event["committed_us"].as_u64())
-        {
+        let Some(json) = line.strip_prefix("data:") else {
+            continue;
+        };
+        let Ok(event) = serde_json::from_str::<Value>(json) else {
+            continue;
+        };
+        let worse = matches!(
+            event["kind"].as_str(),
+            Some("alert.raised" | "alert.changed" | "alert.reopened")
+        );
+        if let (true, Some(sensor), Some(micros)) = (
+            worse,
+            event["data"]["subject"].as_str(),
+            event["committed_us"].as_u64(),
+        ) {
             alarms.committed(sensor, Duration::from_micros(micros));
         }
     }
@@ -126,7 +141,9 @@ async fn follow(mut lines: Lines, alarms: Arc<Alarms>) {
 /// Starts a receiver of webhooks.
 pub async fn receive_webhooks(address: SocketAddr, alarms: Arc<Alarms>) -> Result<(), String> {
     let listener = tokio::net::TcpListener::bind(address).await;
-    let listener = listener.map_err(|error| format!("cannot receive webhooks at {address}: {error}; choose another --webhook-listen"))?;
+    let listener = listener.map_err(|error| {
+        format!("cannot receive webhooks at {address}: {error}; choose another --webhook-listen")
+    })?;
     let router = Router::new().fallback(post(webhook)).with_state(alarms);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
@@ -138,7 +155,10 @@ pub async fn receive_webhooks(address: SocketAddr, alarms: Arc<Alarms>) -> Resul
 
 async fn webhook(State(alarms): State<Arc<Alarms>>, Json(body): Json<Value>) {
     let now = unix_time();
-    let warns = matches!(body["type"].as_str(), Some("warning.issued" | "warning.updated"));
+    let warns = matches!(
+        body["type"].as_str(),
+        Some("warning.issued" | "warning.updated")
+    );
     if let (true, Some(sensor)) = (warns, body["data"]["sensor"].as_str()) {
         alarms.received(sensor, now);
     }

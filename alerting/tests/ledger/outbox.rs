@@ -1,28 +1,18 @@
 //! The outbox against real endpoints: at least once, in order, never after a withdrawal, and across a crash.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/ledger.rs"]
-#[allow(dead_code, reason = "every test file uses its own part")]
-mod support;
-
-#[path = "support/http.rs"]
-#[allow(dead_code, reason = "every test file uses its own part")]
-mod http;
-
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use crate::http::{Reply, Request, Server};
+use crate::support::*;
 use citywatch_alerting::channel::{Channel, Timeouts, Webhook};
 use citywatch_alerting::ledger::{
     Delivery, DeliveryDetail, DeliveryFilter, DeliveryState, IssueWarning, WarningEntry,
 };
 use citywatch_alerting::{Ledger, Outbox, OutboxConfig};
 use citywatch_model::Level::{Orange, Red};
-use http::{Reply, Request, Server};
-use support::*;
 
 /// Departments `d0`, `d1`, … with one webhook each.
 fn plans(urls: &[String]) -> String {
@@ -116,7 +106,7 @@ fn busy() -> Reply {
 async fn a_click_reaches_the_department() {
     let mut server = Server::start(|_| ok()).await;
     let place = Place::new();
-    let ledger = place.open(&plans(&[server.url.clone()])).await;
+    let ledger = place.open(&plans(std::slice::from_ref(&server.url))).await;
     let outbox = start(&ledger, fast()).await;
     let entry = warn(&ledger, 1).await;
     let request = server.next().await;
@@ -152,7 +142,7 @@ async fn a_failed_attempt_is_repeated_with_the_same_id() {
     })
     .await;
     let place = Place::new();
-    let ledger = place.open(&plans(&[server.url.clone()])).await;
+    let ledger = place.open(&plans(std::slice::from_ref(&server.url))).await;
     let outbox = start(&ledger, fast()).await;
     let entry = warn(&ledger, 1).await;
     let delivery = settled(&ledger, entry.id, &[DeliveryState::Delivered])
@@ -160,10 +150,9 @@ async fn a_failed_attempt_is_repeated_with_the_same_id() {
         .remove(0);
     assert_eq!(delivery.attempts, 4);
     for _ in 0..4 {
-        assert_eq!(
-            server.next().await.header("webhook-id"),
-            delivery.message_id
-        );
+        let request = server.next().await;
+        assert_eq!(request.header("webhook-id"), delivery.message_id);
+        assert_eq!(request.connection, 0, "attempts share a connection");
     }
     let outcomes: Vec<String> = detail(&ledger, delivery.id)
         .await
@@ -252,7 +241,7 @@ async fn what_is_given_up_is_listed_and_can_be_tried_again() {
 async fn a_lapsed_warning_is_given_up() {
     let server = Server::start(|_| busy()).await;
     let place = Place::new();
-    let ledger = place.open(&plans(&[server.url.clone()])).await;
+    let ledger = place.open(&plans(std::slice::from_ref(&server.url))).await;
     let outbox = start(
         &ledger,
         OutboxConfig {
@@ -420,7 +409,7 @@ async fn a_newer_message_is_not_kept_back_by_an_older_one() {
     })
     .await;
     let place = Place::new();
-    let ledger = place.open(&plans(&[server.url.clone()])).await;
+    let ledger = place.open(&plans(std::slice::from_ref(&server.url))).await;
     let patient = Duration::from_secs(3_600);
     let outbox = start(
         &ledger,
@@ -492,7 +481,7 @@ async fn stopping_waits_for_the_attempt_under_way() {
     })
     .await;
     let place = Place::new();
-    let ledger = place.open(&plans(&[server.url.clone()])).await;
+    let ledger = place.open(&plans(std::slice::from_ref(&server.url))).await;
     let outbox = start(&ledger, fast()).await;
     let entry = warn(&ledger, 1).await;
     until("the attempt", async || {

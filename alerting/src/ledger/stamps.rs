@@ -1,22 +1,25 @@
 //! When events were committed, finer than the millisecond that the ledger keeps: for measuring the road.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// Commits that are remembered.
 const KEPT: usize = 10_000;
 
-/// The newest commits of the alert book; clones share them.
-#[derive(Debug, Clone, Default)]
-pub struct Stamps {
+/// The newest commits.
+#[derive(Debug, Default)]
+pub(crate) struct Stamps {
     /// number of the newest event of a commit, and the commit's time in µs since 1970
-    commits: Arc<Mutex<VecDeque<(i64, i64)>>>,
+    commits: Mutex<VecDeque<(i64, i64)>>,
 }
 
 impl Stamps {
-    /// A commit whose newest event is `event`.
+    /// A commit whose newest event is `event`; one that wrote no event is not remembered.
     pub fn add(&self, event: i64, committed_us: i64) {
         let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        if commits.back().is_some_and(|(newest, _)| *newest >= event) {
+            return;
+        }
         if commits.len() == KEPT {
             commits.pop_front();
         }
@@ -29,7 +32,11 @@ impl Stamps {
         let oldest = commits.front()?.0;
         let index = commits.partition_point(|(newest, _)| *newest < event);
         // the commit before the oldest one that is remembered may have held it
-        if event < oldest { None } else { commits.get(index).map(|(_, committed)| *committed) }
+        if event < oldest {
+            None
+        } else {
+            commits.get(index).map(|(_, committed)| *committed)
+        }
     }
 }
 
@@ -42,6 +49,9 @@ mod tests {
         let stamps = Stamps::default();
         stamps.add(5, 50);
         stamps.add(9, 90);
-        assert_eq!([3, 5, 6, 9, 10].map(|event| stamps.of(event)), [None, Some(50), Some(90), Some(90), None]);
+        assert_eq!(
+            [3, 5, 6, 9, 10].map(|event| stamps.of(event)),
+            [None, Some(50), Some(90), Some(90), None]
+        );
     }
 }

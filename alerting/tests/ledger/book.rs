@@ -1,17 +1,11 @@
 //! The alert book: what transitions and people do to alerts, and that nothing is counted twice.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/ledger.rs"]
-#[allow(dead_code, reason = "every test file uses its own part")]
-mod support;
-
+use crate::support::*;
 use citywatch_alerting::ledger::{
     AlertFilter, AlertState, Call, Condition, Epoch, Handling, Verdict,
 };
 use citywatch_model::Level::{Blue, Orange, Red, Yellow};
 use citywatch_model::Time;
-use support::*;
 
 const NO_PLANS: &str = "departments: []\nplans: []\n";
 

@@ -1,7 +1,5 @@
 //! Departments and plans: every mistake is named, and the right people are found.
 
-#![allow(clippy::unwrap_used)]
-
 use citywatch_alerting::directory::{load_directory, read_directory};
 use citywatch_model::{Level, Name, name};
 

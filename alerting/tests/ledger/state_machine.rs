@@ -1,14 +1,9 @@
 //! Whatever engine, people and recipients do in whatever order: no state moves backwards, a rule and subject have
 //! one alert that is not closed, and replaying the journal changes nothing.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/ledger.rs"]
-#[allow(dead_code, reason = "every test file uses its own part")]
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::support::*;
 use citywatch_alerting::Ledger;
 use citywatch_alerting::ledger::{
     Alert, AlertFilter, Answer, AnswerWord, Change, Delivery, DeliveryFilter, DeliveryState,
@@ -16,7 +11,6 @@ use citywatch_alerting::ledger::{
 };
 use citywatch_model::{Level, TransitionKind};
 use proptest::prelude::*;
-use support::*;
 
 const PLANS: &str = "
 departments:

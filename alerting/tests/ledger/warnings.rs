@@ -1,11 +1,6 @@
 //! Warnings: one click, what follows, what plans do by themselves.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/ledger.rs"]
-#[allow(dead_code, reason = "every test file uses its own part")]
-mod support;
-
+use crate::support::*;
 use citywatch_alerting::Ledger;
 use citywatch_alerting::ledger::{
     Answer, AnswerWord, Call, Delivery, DeliveryFilter, DeliveryState, IssueWarning, WarningEntry,
@@ -14,7 +9,6 @@ use citywatch_alerting::ledger::{
 use citywatch_alerting::warning::{Status, WarningKind};
 use citywatch_model::Level::{Blue, Orange, Red, Yellow};
 use citywatch_model::{Duration, Text};
-use support::*;
 
 const PLANS: &str = "
 departments:

@@ -1,0 +1,12 @@
+//! The ledger and its outbox through their public interface, on a real file and against real endpoints.
+
+#![allow(clippy::unwrap_used)]
+
+mod book;
+#[path = "../support/http.rs"]
+mod http;
+mod outbox;
+mod plans;
+mod state_machine;
+mod support;
+mod warnings;
