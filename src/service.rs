@@ -1,27 +1,23 @@
 //! Wiring: builds the road from its parts, opens the doors last, and closes them first.
 //! Live service and demo are the same code; they differ in configuration and clock.
 
+mod parts;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use citywatch_alerting::channel::{CapMqtt, Channel, Publisher, Timeouts, Webhook};
-use citywatch_alerting::{Ledger, Outbox, OutboxConfig, Settings};
-use citywatch_ingest::broker::{BrokerConfig, EmbeddedBroker, User};
-use citywatch_ingest::client::{ClientOptions, MqttClient};
-use citywatch_ingest::decode::Format;
-use citywatch_ingest::topic::{Template, Templates};
-use citywatch_ingest::{Clock, History, Intake, IntakeConfig, Journal, JournalConfig};
+use citywatch_alerting::{Ledger, Outbox};
+use citywatch_ingest::broker::EmbeddedBroker;
+use citywatch_ingest::client::MqttClient;
+use citywatch_ingest::{Clock, History, Intake, IntakeConfig, Journal};
 use citywatch_model::Body;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::bundle::Bundle;
-use crate::cap_broker::CapBroker;
 use crate::config::{Config, Role};
-use crate::http::{self, App, Tokens};
+use crate::http::{self, App};
 use crate::lock::{self, FolderLock};
 use crate::pipeline::{Facts, Pipeline};
 
@@ -71,11 +67,11 @@ impl Service {
         let folder = &config.storage.folder;
         let lock = lock::take(folder).map_err(failed)?;
         let metrics = prometheus::Registry::new();
-        let listener = listen(config.http.listen).await?;
+        let listener = parts::listen(config.http.listen).await?;
         let http = listener.local_addr().map_err(failed)?;
 
-        let journal = open_journal(config, &start.clock, &metrics)?;
-        let ledger = open_ledger(config, &start, http, &metrics).await?;
+        let journal = parts::open_journal(config, &start.clock, &metrics)?;
+        let ledger = parts::open_ledger(config, &start, http, &metrics).await?;
         let history = History::open(folder.join("history"), &metrics).map_err(failed)?;
         let before = journal.last();
         let pipeline = Pipeline::start(
@@ -90,7 +86,7 @@ impl Service {
         let registry = put_in_force(&journal, &facts, &start).await?;
 
         let intake_config = IntakeConfig {
-            templates: templates(config)?,
+            templates: parts::templates(config)?,
             ..IntakeConfig::default()
         };
         let intake = Intake::new(
@@ -103,16 +99,16 @@ impl Service {
         )
         .map_err(failed)?;
         let own_token = http::new_token();
-        let tokens = tokens(config, folder)?.with("citywatch", Role::Admin, &own_token);
-        let embedded_broker = open_broker(config, &tokens, &intake).await?;
+        let tokens = parts::tokens(config, folder)?.with("citywatch", Role::Admin, &own_token);
+        let embedded_broker = parts::open_broker(config, &tokens, &intake).await?;
         let broker = embedded_broker.as_ref().map(EmbeddedBroker::local_addr);
-        let cap_broker = cap_client(config, broker, &own_token)?;
-        let outbox = start_outbox(config, &ledger, cap_broker.clone()).await?;
+        let cap_broker = parts::cap_client(config, broker, &own_token)?;
+        let outbox = parts::start_outbox(config, &ledger, cap_broker.clone()).await?;
 
         let (stopping, stop) = watch::channel(false);
         let app = App::new(http::Parts {
             name: config.service.name.clone(),
-            public_url: public_url(config, http),
+            public_url: parts::public_url(config, http),
             ledger: ledger.clone(),
             intake,
             history,
@@ -185,55 +181,6 @@ impl Service {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| {
-        StartError(format!("cannot listen for HTTP on {address}: {error}; stop what uses that port, or choose another in [http] listen"))
-    })
-}
-
-fn open_journal(
-    config: &Config,
-    clock: &Clock,
-    metrics: &prometheus::Registry,
-) -> Result<Journal, StartError> {
-    let journal = JournalConfig {
-        free_space_mark: config.storage.free_space_mark,
-        ..JournalConfig::new(config.storage.folder.join("journal"))
-    };
-    Journal::open(journal, clock.clone(), metrics).map_err(failed)
-}
-
-async fn open_ledger(
-    config: &Config,
-    start: &Start,
-    http: SocketAddr,
-    metrics: &prometheus::Registry,
-) -> Result<Ledger, StartError> {
-    let clock = start.clock.clone();
-    let service = &config.service;
-    let settings = Settings {
-        sender: service.sender.clone(),
-        sender_name: service.name.clone(),
-        timezone: jiff::tz::TimeZone::get(&service.timezone).map_err(failed)?,
-        public_url: Some(public_url(config, http)),
-        clock: Arc::new(move || clock.now()),
-        ..Settings::default()
-    };
-    let path: PathBuf = config.storage.folder.join("ledger.sqlite");
-    let ledger = Ledger::open(path, start.bundle.directory.clone(), settings, metrics)
-        .await
-        .map_err(failed)?;
-    ledger.set_zones(Arc::new(start.bundle.zones.clone()));
-    Ok(ledger)
-}
-
-fn public_url(config: &Config, http: SocketAddr) -> String {
-    config.service.public_url.clone().map_or_else(
-        || format!("http://{http}"),
-        |url| url.trim_end_matches('/').to_owned(),
-    )
-}
-
 /// Waits until the engine has been given all that the journal held, and answers what was in force then.
 async fn rebuilt(pipeline: &Pipeline, last: u64) -> Result<Arc<Facts>, StartError> {
     let mut fed = pipeline.fed.clone();
@@ -281,111 +228,6 @@ async fn put_in_force(
     bodies.push(Body::Start);
     journal.append(bodies).await.map_err(failed)?;
     Ok(registry)
-}
-
-fn templates(config: &Config) -> Result<Templates, StartError> {
-    let templates = config
-        .topics
-        .readings
-        .iter()
-        .map(|text| Template::new(text, Format::Citywatch));
-    templates
-        .collect::<Result<_, _>>()
-        .map(Templates::new)
-        .map_err(failed)
-}
-
-fn tokens(config: &Config, folder: &std::path::Path) -> Result<Tokens, StartError> {
-    let tokens = Tokens::new(&config.tokens);
-    if !config.tokens.is_empty() {
-        return Ok(tokens);
-    }
-    let token = http::admin_token(folder).map_err(failed)?;
-    tracing::info!(file = %folder.join("admin.token").display(), "no [[tokens]] are configured; an admin token stands in this file");
-    Ok(tokens.with("admin", Role::Admin, &token))
-}
-
-async fn open_broker(
-    config: &Config,
-    tokens: &Tokens,
-    intake: &Intake,
-) -> Result<Option<EmbeddedBroker>, StartError> {
-    if !config.broker.enabled {
-        return Ok(None);
-    }
-    let user = |name: &str| {
-        let (tokens, name) = (tokens.clone(), name.to_owned());
-        let verify = {
-            let name = name.clone();
-            move |password: &[u8]| {
-                let bearer = std::str::from_utf8(password)
-                    .ok()
-                    .and_then(|password| tokens.bearer(password));
-                bearer.is_some_and(|bearer| bearer.name == name && bearer.may(Role::Device))
-            }
-        };
-        User {
-            name,
-            verify: Arc::new(verify),
-        }
-    };
-    let broker = BrokerConfig {
-        max_packet: config.broker.max_packet,
-        allow_anonymous: config.broker.anonymous(),
-        users: tokens.names(Role::Device).map(user).collect(),
-        ..BrokerConfig::new(config.broker.listen)
-    };
-    EmbeddedBroker::start(broker, intake.clone())
-        .await
-        .map(Some)
-        .map_err(failed)
-}
-
-fn cap_client(
-    config: &Config,
-    embedded: Option<SocketAddr>,
-    own_token: &str,
-) -> Result<Option<MqttClient>, StartError> {
-    let own =
-        embedded.map(|address| format!("mqtt://citywatch:{own_token}@{}", reachable(address)));
-    let Some(url) = config.delivery.cap_broker.clone().or(own) else {
-        return Ok(None);
-    };
-    let id = format!("citywatch-cap-{}", std::process::id());
-    MqttClient::connect(&url, &id, ClientOptions::default())
-        .map(Some)
-        .map_err(failed)
-}
-
-/// Where a client on this machine finds a listener.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    address
-}
-
-async fn start_outbox(
-    config: &Config,
-    ledger: &Ledger,
-    cap_broker: Option<MqttClient>,
-) -> Result<Outbox, StartError> {
-    let mut channels: Vec<Arc<dyn Channel>> =
-        vec![Arc::new(Webhook::new(Timeouts::default()).map_err(failed)?)];
-    if let Some(client) = cap_broker {
-        let publisher: Arc<dyn Publisher> = Arc::new(CapBroker(client));
-        channels.push(Arc::new(CapMqtt::new(publisher)));
-    }
-    let delivery = &config.delivery;
-    let outbox = OutboxConfig {
-        max_attempts: delivery.max_attempts,
-        retry_base: delivery.first_wait.to_std(),
-        retry_cap: delivery.longest_wait.to_std(),
-        ..OutboxConfig::default()
-    };
-    Outbox::start(ledger.clone(), channels, outbox)
-        .await
-        .map_err(failed)
 }
 
 async fn prune(ledger: Ledger, mut stop: watch::Receiver<bool>) {

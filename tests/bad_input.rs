@@ -29,15 +29,26 @@ fn payloads_are_refused_with_reasons_counted_and_kept() {
         let shown = String::from_utf8_lossy(&payload[..payload.len().min(60)]);
         let (status, problem) = service.post("/api/v1/readings", payload);
         assert_eq!(status, 422, "{shown}: {problem}");
-        assert_eq!(problem["rejected"][0]["reason"], reason, "{shown}: {problem}");
+        assert_eq!(
+            problem["rejected"][0]["reason"], reason,
+            "{shown}: {problem}"
+        );
         assert!(problem["detail"].as_str().unwrap().len() > 20, "{problem}");
     }
     let rejected = service.get("/api/v1/readings/rejected?limit=100");
-    let kept: Vec<&str> = rejected.as_array().unwrap().iter().map(|message| message["rejections"][0]["reason"].as_str().unwrap()).collect();
+    let kept: Vec<&str> = rejected
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["rejections"][0]["reason"].as_str().unwrap())
+        .collect();
     let newest_first: Vec<&str> = cases.iter().rev().map(|(_, reason)| *reason).collect();
     assert_eq!(kept, newest_first);
     let (_, metrics) = support::get(service.http, "/metrics", None).unwrap();
-    assert!(metrics.contains("reason=\"malformed_json\"} 2"), "{metrics}");
+    assert!(
+        metrics.contains("reason=\"malformed_json\"} 2"),
+        "{metrics}"
+    );
 }
 
 #[test]
@@ -50,34 +61,62 @@ fn the_good_part_of_a_bad_payload_is_kept_and_unknown_sensors_are_listed() {
         {"sensor": "new-3", "ts": "2026-01-01T08:00:00+08:00", "measurement": "level", "value": 3},
     ]);
     let (status, answer) = service.post("/api/v1/readings", payload.to_string().as_bytes());
-    assert_eq!((status, answer["accepted"].as_u64()), (200, Some(2)), "{answer}");
+    assert_eq!(
+        (status, answer["accepted"].as_u64()),
+        (200, Some(2)),
+        "{answer}"
+    );
     assert_eq!(answer["rejected"].as_array().unwrap().len(), 2, "{answer}");
     let unknown = service.get("/api/v1/sensors/unknown");
-    let ids: Vec<&str> = unknown.as_array().unwrap().iter().map(|sensor| sensor["id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> = unknown
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sensor| sensor["id"].as_str().unwrap())
+        .collect();
     assert_eq!(ids, ["new-1", "new-3"]);
     let newest = support::wait_for("the history", || {
-        let (status, body) = support::get(service.http, "/api/v1/sensors/new-3", Some(support::TOKEN)).unwrap();
+        let (status, body) =
+            support::get(service.http, "/api/v1/sensors/new-3", Some(support::TOKEN)).unwrap();
         (status == 200).then(|| serde_json::from_str::<Value>(&body).unwrap())
     });
-    assert_eq!(newest["newest"][0]["time"], "2026-01-01T00:00:00Z", "{newest}");
+    assert_eq!(
+        newest["newest"][0]["time"], "2026-01-01T00:00:00Z",
+        "{newest}"
+    );
     assert_eq!(newest["newest"][0]["flags"], json!(["unknown_sensor"]));
 }
 
 #[test]
 fn a_unit_that_cannot_be_converted_is_counted_and_shown() {
-    let rules = "rules:\n  - { id: t.depth, measurement: depth, unit: cm, levels: { red: value >= 27 } }\n";
+    let rules =
+        "rules:\n  - { id: t.depth, measurement: depth, unit: cm, levels: { red: value >= 27 } }\n";
     let mut service = Service::new(&[("rules/t.yaml", rules)], "");
     service.start();
-    service.post("/api/v1/readings", br#"{"sensor":"u-1","measurement":"depth","value":30,"unit":"kg"}"#);
-    service.post("/api/v1/readings", br#"{"sensor":"u-2","measurement":"depth","value":0.3,"unit":"m"}"#);
+    service.post(
+        "/api/v1/readings",
+        br#"{"sensor":"u-1","measurement":"depth","value":30,"unit":"kg"}"#,
+    );
+    service.post(
+        "/api/v1/readings",
+        br#"{"sensor":"u-2","measurement":"depth","value":0.3,"unit":"m"}"#,
+    );
     let errors = support::wait_for("the unit error", || {
         let status = service.get("/api/v1/status");
         let errors = status["unit_errors"].as_array().unwrap().clone();
         (!errors.is_empty()).then_some(errors)
     });
-    assert_eq!((errors[0]["sensor"].as_str(), errors[0]["unit"].as_str()), (Some("u-1"), Some("kg")));
-    let alert = support::wait_for("the alert", || service.get("/api/v1/alerts")["items"].get(0).cloned());
-    assert_eq!((alert["subject"].as_str(), alert["value"].as_f64()), (Some("u-2"), Some(30.0)));
+    assert_eq!(
+        (errors[0]["sensor"].as_str(), errors[0]["unit"].as_str()),
+        (Some("u-1"), Some("kg"))
+    );
+    let alert = support::wait_for("the alert", || {
+        service.get("/api/v1/alerts")["items"].get(0).cloned()
+    });
+    assert_eq!(
+        (alert["subject"].as_str(), alert["value"].as_f64()),
+        (Some("u-2"), Some(30.0))
+    );
 }
 
 #[test]
@@ -86,13 +125,25 @@ fn a_taken_port_is_told_with_its_setting() {
     let port = taken.local_addr().unwrap().port();
     for section in ["http", "broker"] {
         let mut service = Service::new(&[], "");
-        let own = if section == "http" { service.http } else { service.mqtt };
-        let text = std::fs::read_to_string(service.config()).unwrap().replace(&own.to_string(), &port.to_string());
+        let own = if section == "http" {
+            service.http
+        } else {
+            service.mqtt
+        };
+        let text = std::fs::read_to_string(service.config())
+            .unwrap()
+            .replace(&own.to_string(), &port.to_string());
         std::fs::write(service.config(), text).unwrap();
-        let output = support::citywatch(&["run", "--config"]).arg(service.config()).output().unwrap();
+        let output = support::citywatch(&["run", "--config"])
+            .arg(service.config())
+            .output()
+            .unwrap();
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{message}");
-        assert!(message.contains(&port.to_string()) && message.contains(&format!("[{section}] listen")), "{message}");
+        assert!(
+            message.contains(&port.to_string()) && message.contains(&format!("[{section}] listen")),
+            "{message}"
+        );
         service.http = 0;
     }
 }
@@ -103,9 +154,17 @@ fn a_folder_has_one_owner() {
     service.start();
     let text = std::fs::read_to_string(service.config()).unwrap();
     let other = service.folder.path().join("other.toml");
-    let moved = text.replace(&service.http.to_string(), "0").replace(&service.mqtt.to_string(), "0");
+    let moved = text
+        .replace(&service.http.to_string(), "0")
+        .replace(&service.mqtt.to_string(), "0");
     std::fs::write(&other, moved).unwrap();
-    let output = support::citywatch(&["run", "--config"]).arg(&other).output().unwrap();
+    let output = support::citywatch(&["run", "--config"])
+        .arg(&other)
+        .output()
+        .unwrap();
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && message.contains("owns the data folder"), "{message}");
+    assert!(
+        !output.status.success() && message.contains("owns the data folder"),
+        "{message}"
+    );
 }

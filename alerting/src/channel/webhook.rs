@@ -219,12 +219,15 @@ impl Answer<'_> {
                 status,
                 detail: self.detail(""),
             }),
-            // moved for now, too early, too many, or the other side's own trouble
-            302 | 303 | 307 | 408 | 425 | 429 | 500..=599 => Err(SendFailure::Retry {
-                detail: self.detail(self.hint()),
-                after: self.retry_after(now),
-                status,
-            }),
+            // moved for now, too early, too many, the other side's own trouble, or a wrong secret or address
+            // that somebody may mend before the warning lapses
+            302 | 303 | 307 | 401 | 403 | 404 | 408 | 425 | 429 | 500..=599 => {
+                Err(SendFailure::Retry {
+                    detail: self.detail(self.hint()),
+                    after: self.retry_after(now),
+                    status,
+                })
+            }
             _ => Err(SendFailure::Permanent {
                 detail: self.detail(self.hint()),
                 status,

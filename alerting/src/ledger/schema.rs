@@ -1,7 +1,7 @@
 //! Brings a ledger file to the present schema. Versions only go up; a file of a newer program is refused
 //! untouched.
 
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use crate::LedgerError;
 
@@ -25,7 +25,9 @@ pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Led
     }
     for (version, step) in (1_i64..).zip(STEPS).skip(found as usize) {
         let mut transaction = connection.begin().await.map_err(failed())?;
-        sqlx::raw_sql(step)
+        // 64 bits wide in both; under this name SQLite keeps the rows by it and needs no index beside them
+        let step = step.replace("BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY");
+        sqlx::raw_sql(AssertSqlSafe(step))
             .execute(&mut *transaction)
             .await
             .map_err(failed())?;

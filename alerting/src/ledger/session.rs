@@ -192,7 +192,9 @@ impl Session {
         let committed = Instant::now();
         let newest_event = self.ids.event - 1;
         let micros = jiff::Timestamp::now().as_microsecond();
-        self.shared.stamps.add(newest_event, micros);
+        self.shared
+            .stamps
+            .add(self.writer.ids.event, newest_event, micros);
         self.writer.ids = self.ids;
         for alert in self.alerts.drain(..) {
             let (id, after) = (alert.id, alert.clone());

@@ -9,34 +9,37 @@ const KEPT: usize = 10_000;
 /// The newest commits.
 #[derive(Debug, Default)]
 pub(crate) struct Stamps {
-    /// number of the newest event of a commit, and the commit's time in µs since 1970
-    commits: Mutex<VecDeque<(i64, i64)>>,
+    commits: Mutex<VecDeque<Commit>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Commit {
+    /// Numbers of its first and last event.
+    events: (i64, i64),
+    /// Microseconds since 1970.
+    at: i64,
 }
 
 impl Stamps {
-    /// A commit whose newest event is `event`; one that wrote no event is not remembered.
-    pub fn add(&self, event: i64, committed_us: i64) {
-        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        if commits.back().is_some_and(|(newest, _)| *newest >= event) {
+    /// A commit that wrote the events from `first` to `last`; one that wrote none is not remembered.
+    pub fn add(&self, first: i64, last: i64, at: i64) {
+        if last < first {
             return;
         }
+        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         if commits.len() == KEPT {
             commits.pop_front();
         }
-        commits.push_back((event, committed_us));
+        let events = (first, last);
+        commits.push_back(Commit { events, at });
     }
 
     /// When `event` was committed, if that is remembered.
     pub fn of(&self, event: i64) -> Option<i64> {
         let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = commits.front()?.0;
-        let index = commits.partition_point(|(newest, _)| *newest < event);
-        // the commit before the oldest one that is remembered may have held it
-        if event < oldest {
-            None
-        } else {
-            commits.get(index).map(|(_, committed)| *committed)
-        }
+        let index = commits.partition_point(|commit| commit.events.1 < event);
+        let commit = commits.get(index)?;
+        (commit.events.0 <= event).then_some(commit.at)
     }
 }
 
@@ -45,13 +48,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_belongs_to_the_commit_that_covers_it() {
+    fn an_event_belongs_to_the_commit_that_wrote_it() {
         let stamps = Stamps::default();
-        stamps.add(5, 50);
-        stamps.add(9, 90);
-        assert_eq!(
-            [3, 5, 6, 9, 10].map(|event| stamps.of(event)),
-            [None, Some(50), Some(90), Some(90), None]
-        );
+        stamps.add(1, 5, 50);
+        stamps.add(6, 5, 60);
+        stamps.add(6, 9, 90);
+        let found = [0, 1, 5, 6, 9, 10].map(|event| stamps.of(event));
+        assert_eq!(found, [None, Some(50), Some(50), Some(90), Some(90), None]);
     }
 }

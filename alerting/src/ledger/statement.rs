@@ -132,10 +132,14 @@ mod tests {
     #[test]
     fn numbers_go_on_from_statement_to_statement() {
         let mut statements = Statements::default();
-        statements.add(statement("INSERT INTO a VALUES ($1, $2)").bind(1).bind("x"));
+        statements.add(
+            statement("INSERT INTO a VALUES ($1, $2)")
+                .bind(1_i64)
+                .bind("x"),
+        );
         statements.add(
             statement("UPDATE b SET c = $2 WHERE d = $1")
-                .bind(7)
+                .bind(7_i64)
                 .bind(None::<f64>),
         );
         let expected = "INSERT INTO a VALUES ($1, $2);UPDATE b SET c = $4 WHERE d = $3;";

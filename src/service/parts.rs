@@ -1,0 +1,173 @@
+//! Opens each part of the service as the configuration says. Nothing here decides an order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use citywatch_alerting::channel::{CapMqtt, Channel, Publisher, Timeouts, Webhook};
+use citywatch_alerting::{Ledger, Outbox, OutboxConfig, Settings};
+use citywatch_ingest::broker::{BrokerConfig, EmbeddedBroker, User};
+use citywatch_ingest::client::{ClientOptions, MqttClient};
+use citywatch_ingest::decode::Format;
+use citywatch_ingest::topic::{Template, Templates};
+use citywatch_ingest::{Clock, Intake, Journal, JournalConfig};
+use tokio::net::TcpListener;
+
+use super::{Start, StartError, failed};
+use crate::cap_broker::CapBroker;
+use crate::config::{Config, Role};
+use crate::http::{self, Tokens};
+
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| {
+        StartError(format!("cannot listen for HTTP on {address}: {error}; stop what uses that port, or choose another in [http] listen"))
+    })
+}
+
+pub fn open_journal(
+    config: &Config,
+    clock: &Clock,
+    metrics: &prometheus::Registry,
+) -> Result<Journal, StartError> {
+    let journal = JournalConfig {
+        free_space_mark: config.storage.free_space_mark,
+        ..JournalConfig::new(config.storage.folder.join("journal"))
+    };
+    Journal::open(journal, clock.clone(), metrics).map_err(failed)
+}
+
+pub async fn open_ledger(
+    config: &Config,
+    start: &Start,
+    http: SocketAddr,
+    metrics: &prometheus::Registry,
+) -> Result<Ledger, StartError> {
+    let clock = start.clock.clone();
+    let service = &config.service;
+    let settings = Settings {
+        sender: service.sender.clone(),
+        sender_name: service.name.clone(),
+        timezone: jiff::tz::TimeZone::get(&service.timezone).map_err(failed)?,
+        public_url: Some(public_url(config, http)),
+        clock: Arc::new(move || clock.now()),
+        ..Settings::default()
+    };
+    let path: PathBuf = config.storage.folder.join("ledger.sqlite");
+    let ledger = Ledger::open(path, start.bundle.directory.clone(), settings, metrics)
+        .await
+        .map_err(failed)?;
+    ledger.set_zones(Arc::new(start.bundle.zones.clone()));
+    Ok(ledger)
+}
+
+pub fn public_url(config: &Config, http: SocketAddr) -> String {
+    config.service.public_url.clone().map_or_else(
+        || format!("http://{http}"),
+        |url| url.trim_end_matches('/').to_owned(),
+    )
+}
+
+pub fn templates(config: &Config) -> Result<Templates, StartError> {
+    let templates = config
+        .topics
+        .readings
+        .iter()
+        .map(|text| Template::new(text, Format::Citywatch));
+    templates
+        .collect::<Result<_, _>>()
+        .map(Templates::new)
+        .map_err(failed)
+}
+
+pub fn tokens(config: &Config, folder: &Path) -> Result<Tokens, StartError> {
+    let tokens = Tokens::new(&config.tokens);
+    if !config.tokens.is_empty() {
+        return Ok(tokens);
+    }
+    let token = http::admin_token(folder).map_err(failed)?;
+    tracing::info!(file = %folder.join("admin.token").display(), "no [[tokens]] are configured; an admin token stands in this file");
+    Ok(tokens.with("admin", Role::Admin, &token))
+}
+
+pub async fn open_broker(
+    config: &Config,
+    tokens: &Tokens,
+    intake: &Intake,
+) -> Result<Option<EmbeddedBroker>, StartError> {
+    if !config.broker.enabled {
+        return Ok(None);
+    }
+    let user = |name: &str| {
+        let (tokens, name) = (tokens.clone(), name.to_owned());
+        let verify = {
+            let name = name.clone();
+            move |password: &[u8]| {
+                let bearer = std::str::from_utf8(password)
+                    .ok()
+                    .and_then(|password| tokens.bearer(password));
+                bearer.is_some_and(|bearer| bearer.name == name && bearer.may(Role::Device))
+            }
+        };
+        User {
+            name,
+            verify: Arc::new(verify),
+        }
+    };
+    let broker = BrokerConfig {
+        max_packet: config.broker.max_packet,
+        allow_anonymous: config.broker.anonymous(),
+        users: tokens.names(Role::Device).map(user).collect(),
+        ..BrokerConfig::new(config.broker.listen)
+    };
+    EmbeddedBroker::start(broker, intake.clone())
+        .await
+        .map(Some)
+        .map_err(failed)
+}
+
+pub fn cap_client(
+    config: &Config,
+    embedded: Option<SocketAddr>,
+    own_token: &str,
+) -> Result<Option<MqttClient>, StartError> {
+    let own =
+        embedded.map(|address| format!("mqtt://citywatch:{own_token}@{}", reachable(address)));
+    let Some(url) = config.delivery.cap_broker.clone().or(own) else {
+        return Ok(None);
+    };
+    let id = format!("citywatch-cap-{}", std::process::id());
+    MqttClient::connect(&url, &id, ClientOptions::default())
+        .map(Some)
+        .map_err(failed)
+}
+
+/// Where a client on this machine finds a listener.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
+pub async fn start_outbox(
+    config: &Config,
+    ledger: &Ledger,
+    cap_broker: Option<MqttClient>,
+) -> Result<Outbox, StartError> {
+    let mut channels: Vec<Arc<dyn Channel>> =
+        vec![Arc::new(Webhook::new(Timeouts::default()).map_err(failed)?)];
+    if let Some(client) = cap_broker {
+        let publisher: Arc<dyn Publisher> = Arc::new(CapBroker(client));
+        channels.push(Arc::new(CapMqtt::new(publisher)));
+    }
+    let delivery = &config.delivery;
+    let outbox = OutboxConfig {
+        max_attempts: delivery.max_attempts,
+        retry_base: delivery.first_wait.to_std(),
+        retry_cap: delivery.longest_wait.to_std(),
+        ..OutboxConfig::default()
+    };
+    Outbox::start(ledger.clone(), channels, outbox)
+        .await
+        .map_err(failed)
+}
