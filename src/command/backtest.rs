@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use citywatch_ingest::recorded::{self, BadRow, Options};
-use citywatch_model::{Observation, Registry, Transition};
+use citywatch_model::{Observation, Registry, Time, Transition};
 use citywatch_rules::ast::RuleSet;
 use citywatch_rules::{Setup, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -169,6 +169,7 @@ impl Printer {
                     level,
                     ..
                 } = transition;
+                let time = time.to_string();
                 write!(self.out, "{time:<24} {kind:<6} {level:<6} {rule} {subject}")?;
                 if let Some(value) = transition.value {
                     let unit = self.units.get(rule).map_or("", |unit| unit.as_str());
@@ -212,11 +213,14 @@ fn print_summary(format: Format, summary: &Summary, bad_rows: usize) {
 }
 
 fn summary_text(summary: &Summary, bad_rows: usize) -> String {
+    let moment =
+        |time: Option<Time>| time.map_or_else(|| "never".to_owned(), |time| time.to_string());
     let mut text = format!(
-        "{} readings in {} observations over {}\n{} transitions: {} raise, {} change, {} clear\n",
+        "{} readings in {} observations, {} to {}\n{} transitions: {} raise, {} change, {} clear\n",
         summary.readings,
         summary.observations,
-        summary.duration(),
+        moment(summary.first),
+        moment(summary.last),
         summary.raised + summary.changed + summary.cleared,
         summary.raised,
         summary.changed,

@@ -29,13 +29,17 @@ impl Ledger {
     pub async fn events_after(&self, after: i64, limit: u32) -> Result<Vec<Event>, LedgerError> {
         let read = || LedgerError::storage("read events");
         let mut connection = self.reader().await?;
-        let rows =
-            sqlx::query("SELECT id, at, kind, body FROM events WHERE id > $1 ORDER BY id LIMIT $2")
-                .bind(after)
-                .bind(i64::from(limit))
-                .fetch_all(&mut *connection)
-                .await
-                .map_err(read())?;
+        // a commit shows in the file a moment before everything else has followed it
+        let newest = *self.shared.newest_event.borrow();
+        let rows = sqlx::query(
+            "SELECT id, at, kind, body FROM events WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3",
+        )
+        .bind(after)
+        .bind(newest)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(read())?;
         rows.iter()
             .map(|row| {
                 let body: String = row.try_get("body").map_err(read())?;
