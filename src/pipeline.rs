@@ -78,10 +78,14 @@ impl Pipeline {
         let notes = Notes::register(metrics).map_err(|error| error.to_string())?;
         let under_way = Arc::new(Mutex::new(UnderWay::default()));
         let (epochs, epoch_inbox) = mpsc::channel::<Epoch>(WAITING_EPOCHS);
+        // what an earlier run has counted is not counted again
+        let replayed = journal.last();
         let on_epoch = {
             let (under_way, notes) = (under_way.clone(), notes.clone());
             Box::new(move |epoch: Epoch| {
-                notes.add(&epoch.counts);
+                if epoch.position > replayed {
+                    notes.add(&epoch.counts);
+                }
                 let handed_over = lock(&under_way).epochs.pop_front();
                 if let Some((_, started)) = handed_over {
                     seconds.observe(started.elapsed().as_secs_f64());

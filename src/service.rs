@@ -67,6 +67,7 @@ impl Service {
         let folder = &config.storage.folder;
         let lock = lock::take(folder).map_err(failed)?;
         let metrics = prometheus::Registry::new();
+        parts::probe_broker(config)?;
         let listener = parts::listen(config.http.listen).await?;
         let http = listener.local_addr().map_err(failed)?;
 

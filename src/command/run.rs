@@ -34,13 +34,19 @@ async fn serve(options: &Run) -> Result<(), Vec<String>> {
         clock: Clock::wall(),
         apply_bundle: options.apply_bundle,
     };
-    let service = Service::start(&config, start)
-        .await
-        .map_err(|error| one(&error))?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let ended = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tokio::pin!(ended);
+    let service = tokio::select! {
+        started = Service::start(&config, start) => started.map_err(|error| one(&error))?,
+        // nothing was accepted yet, so nothing has to be drained
+        () = &mut ended => return Ok(()),
+    };
+    ended.await;
     service.stop().await;
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! The circumstances of a writing call: who, from where, with which idempotency key.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -11,7 +10,7 @@ use utoipa::IntoParams;
 
 use super::access::Bearer;
 use super::problem::Problem;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 
 /// Header of a writing call
 #[derive(Debug, IntoParams)]
@@ -25,13 +24,17 @@ pub struct Caller {
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
-    type Rejection = Infallible;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Problem> {
         let key = parts
             .headers
             .get("idempotency-key")
-            .and_then(|value| value.to_str().ok());
+            .map(HeaderValue::to_str);
+        // a key that is not understood must not be taken for none: the act would be done twice
+        let key = key.transpose().map_err(|_| {
+            Problem::bad_request("the Idempotency-Key must be visible ASCII, such as a UUID")
+        })?;
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         Ok(Caller {
             key: key.map(str::to_owned),

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::sse::{Event as Frame, KeepAlive, Sse};
 use citywatch_alerting::ledger::Event;
 use futures::Stream;
@@ -65,6 +65,13 @@ pub async fn stream(
     let after = last_seen
         .or(query.after)
         .unwrap_or_else(|| *newest.borrow());
+    if after > *newest.borrow() {
+        let detail = format!(
+            "event {after} is not there yet, the newest is {}: this is another ledger, begin without a number",
+            *newest.borrow()
+        );
+        return Err(Problem::new(StatusCode::GONE, "events-gone", detail));
+    }
     let follower = Follower {
         stop: app.stop.clone(),
         app,

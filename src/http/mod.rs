@@ -22,6 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use citywatch_alerting::Ledger;
+use citywatch_alerting::ledger::AlertState;
 use citywatch_ingest::{History, Intake, Journal};
 use citywatch_model::{Position, Text};
 use tokio::net::TcpListener;
@@ -78,10 +79,13 @@ impl std::ops::Deref for App {
 }
 
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "Citywatch",
-    description = "Real-time urban safety risk monitoring and early warning. Times are RFC 3339 in UTC; errors are RFC 9457 problem documents."
-))]
+#[openapi(
+    components(schemas(Problem, AlertState)),
+    info(
+        title = "Citywatch",
+        description = "Real-time urban safety risk monitoring and early warning. Times are RFC 3339 in UTC; errors are RFC 9457 problem documents."
+    )
+)]
 struct Description;
 
 /// Routes, and their description.

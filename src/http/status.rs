@@ -44,6 +44,7 @@ pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
 
 /// Where the parts of the service stand
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ServiceStatus)]
 pub struct Status {
     /// The journal: everything that was accepted
     pub journal: JournalStatus,

@@ -4,7 +4,9 @@ use citywatch_alerting::ledger::IssueWarning;
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use super::problem::Problem;
 
@@ -39,6 +41,9 @@ pub enum Problems {
     /// What was asked cannot be done as it stands
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(Problem),
+    /// Something inside failed
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(Problem),
     /// Nothing was kept; the same call may succeed later
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Problem),
@@ -63,14 +68,29 @@ impl<T> From<citywatch_alerting::ledger::Page<T>> for Page<T> {
     }
 }
 
-/// What a warning is to say and to whom; all of it may be left out
-#[derive(Debug, ToSchema)]
+/// What a warning is to say and to whom; all of it may be left out.
+#[derive(Debug)]
 pub struct WarningCall {
-    /// Version of the alert that the caller saw
     version: Option<i64>,
-    #[schema(inline)]
-    #[serde(flatten)]
     wish: IssueWarning,
+}
+
+/// By hand as well: a flattened struct that refuses unknown keys would refuse `version`.
+impl PartialSchema for WarningCall {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = IssueWarning::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            let version = Option::<i64>::schema();
+            object.properties.insert("version".to_owned(), version);
+        }
+        schema
+    }
+}
+
+impl ToSchema for WarningCall {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        IssueWarning::schemas(schemas);
+    }
 }
 
 impl WarningCall {

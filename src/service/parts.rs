@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use citywatch_alerting::channel::{CapMqtt, Channel, Publisher, Timeouts, Webhook};
 use citywatch_alerting::{Ledger, Outbox, OutboxConfig, Settings};
-use citywatch_ingest::broker::{BrokerConfig, EmbeddedBroker, User};
+use citywatch_ingest::broker::{BrokerConfig, BrokerError, EmbeddedBroker, User};
 use citywatch_ingest::client::{ClientOptions, MqttClient};
 use citywatch_ingest::decode::Format;
 use citywatch_ingest::topic::{Template, Templates};
@@ -65,6 +65,15 @@ pub fn public_url(config: &Config, http: SocketAddr) -> String {
         || format!("http://{http}"),
         |url| url.trim_end_matches('/').to_owned(),
     )
+}
+
+/// A port that the broker cannot have is told before anything is put in force.
+pub fn probe_broker(config: &Config) -> Result<(), StartError> {
+    let listen = config.broker.listen;
+    if config.broker.enabled && std::net::TcpListener::bind(listen).is_err() {
+        return Err(failed(BrokerError::PortTaken { listen }));
+    }
+    Ok(())
 }
 
 pub fn templates(config: &Config) -> Result<Templates, StartError> {

@@ -6,6 +6,9 @@ use sqlx::{Arguments, AssertSqlSafe, SqliteConnection};
 
 use crate::LedgerError;
 
+/// A raise with its warning and a few deliveries fits into this.
+const COMMON_BYTES: usize = 4 * 1024;
+
 /// A statement that answers nothing, with `$1`, `$2`, … for its values.
 pub(super) struct Statement {
     sql: &'static str,
@@ -119,7 +122,9 @@ impl Statements {
             return Err(failed(sqlx::Error::Encode(error)));
         }
         // the text is put together from our own statements; values are bound
-        let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
+        // a long bundle hardly comes twice, and each that is kept prepared costs memory
+        let common = sql.len() <= COMMON_BYTES;
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(common);
         query.execute(connection).await.map_err(failed)?;
         Ok(())
     }

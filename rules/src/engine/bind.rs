@@ -136,7 +136,8 @@ impl Core {
                 continue;
             };
             let held = old.iter().position(|bound| bound.slot == *slot);
-            if !applies(program, sensor)
+            let open = held.is_some_and(|held| old[held].level.is_some());
+            if !(applies(program, sensor) || open && stays(program, sensor))
                 || !sensor
                     .profile
                     .selected_by(&program.rule, sensor.id, &self.zones)
@@ -186,6 +187,12 @@ impl Core {
             ));
         }
     }
+}
+
+/// An open alert over silence stays although the sensor turns out to speak of something else, as long as the
+/// registry does not say what it measures: other data is no recovery.
+fn stays(program: &Program, sensor: &SensorState) -> bool {
+    program.rule.uses_age && sensor.profile.measurements.is_empty()
 }
 
 /// A rule runs where its measurement is spoken. One that names `age` also runs where it is due: where the

@@ -156,7 +156,7 @@ impl Bound {
         }
     }
 
-    /// The next moment at which a comparison with `age` flips or is proven.
+    /// The next moment at which a comparison with `age` flips or is proven, or a level has been false for `hold`.
     pub(super) fn due(&self, program: &Program, age: AgeBase) -> Option<Time> {
         let watch = self.watch.as_ref()?;
         let flips = program
@@ -167,8 +167,15 @@ impl Bound {
             .clocked
             .iter()
             .filter_map(|(slot, span)| self.proofs[*slot].map(|run| run.due_ms(*span)));
+        let held = self.falls.iter().zip(&program.levels);
+        let falls = held.filter_map(|(fall, level)| {
+            let clocked = level.as_ref().is_some_and(|level| level.clocked);
+            let run = fall.filter(|_| clocked && self.level.is_some())?;
+            Some(run.due_ms(program.rule.hold.millis()))
+        });
         let moments = flips
             .chain(proofs)
+            .chain(falls)
             .map(|moment| Time::from_millis(moment).max(watch.floor));
         moments.filter(|moment| *moment > watch.settled).min()
     }
@@ -207,7 +214,9 @@ fn gone(falls: &mut [Option<Run>], scene: &Scene<'_>, truths: [Option<Truth>; 4]
     let mut gone = [false; 4];
     for (place, level) in scene.program.levels.iter().enumerate() {
         let Some(level) = level else { continue };
-        let instant = scene.instant(level.clocked);
+        let mut instant = scene.instant(level.clocked);
+        // a reading at the last moment of `hold` is as good as the moment itself
+        instant.moment |= instant.touched;
         falls[place] =
             (truths[place] == Some(Truth::False)).then(|| Run::continued(falls[place], instant));
         gone[place] = falls[place].is_some_and(|run| run.lasted(hold_ms, instant));

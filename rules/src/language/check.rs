@@ -105,6 +105,7 @@ impl Checker {
 
     fn comparison(&mut self, comparing: Comparing, range: Range<usize>) -> Option<Comparison> {
         let readings = self.readings;
+        let place = range.clone();
         let duration = [&comparing.left, &comparing.right]
             .into_iter()
             .find_map(|side| match side.kind {
@@ -131,6 +132,12 @@ impl Checker {
                 "this comparison names no reading: it is always the same",
                 help,
             );
+        }
+        if misuses_age(&left, &right) || misuses_age(&right, &left) {
+            // the moment at which it would flip could not be told, and a watch over silence must not be silent
+            let help = "write `age > 60m`, and other conditions beside it".to_owned();
+            let message = "`age` must stand by itself against a fixed time";
+            self.report(place, message, help);
         }
         let proof = (comparing.lasting.is_some() || comparing.samples.is_some()).then(|| {
             self.proofs += 1;
@@ -256,6 +263,38 @@ pub(super) fn is_bare_measurement(word: &str) -> bool {
     word.starts_with(|c: char| is_name_letter(c) && !c.is_ascii_digit())
         && word.chars().all(is_name_letter)
         && !(reserved || keyword || function || slip_of(word).is_some())
+}
+
+/// Whether `side` names `age` otherwise than alone against a constant.
+fn misuses_age(side: &Expression, other: &Expression) -> bool {
+    match side {
+        Expression::Age => !is_constant(other),
+        side => names_age(side),
+    }
+}
+
+fn names_age(expression: &Expression) -> bool {
+    match expression {
+        Expression::Age => true,
+        Expression::Negate(inner) => names_age(inner),
+        Expression::Arithmetic(left, _, right) => names_age(left) || names_age(right),
+        Expression::Number(_)
+        | Expression::Newest(_)
+        | Expression::Remote(..)
+        | Expression::Window { .. } => false,
+    }
+}
+
+fn is_constant(expression: &Expression) -> bool {
+    match expression {
+        Expression::Number(_) => true,
+        Expression::Negate(inner) => is_constant(inner),
+        Expression::Arithmetic(left, _, right) => is_constant(left) && is_constant(right),
+        Expression::Age
+        | Expression::Newest(_)
+        | Expression::Remote(..)
+        | Expression::Window { .. } => false,
+    }
 }
 
 /// Whether a number is made of what is counted in seconds.

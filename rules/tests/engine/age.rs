@@ -86,10 +86,11 @@ fn a_registered_sensor_that_never_speaks_is_noticed() {
 
 #[test]
 fn an_undeclared_sensor_that_speaks_of_something_else_is_not_missed() {
+    // but an alert that is open stays so: other data is no recovery
     check(
         SILENT,
         "00:00 sensor a | 00:00 sensor b | 00:00 sensor c measures=m,h | 00:30 b h=1 | 00:40 c h=1 | 02:00 a h=1 | 09:00 tick",
-        "01:00 a raise blue | 01:00 c raise blue | 02:00 a clear blue",
+        "01:00 a raise blue | 01:00 c raise blue",
     );
 }
 
@@ -176,10 +177,16 @@ fn a_silent_sensor_keeps_its_alert_open() {
 }
 
 #[test]
-fn age_compared_to_something_that_is_no_constant_waits_for_observations() {
+fn hold_on_age_ends_by_itself() {
     check(
-        "levels: { blue: age > h }",
-        "00:00 a m=1,h=600 | 00:20 b 1 | 00:30 a h=600 | 00:31 a 1",
-        "00:30 a raise blue | 00:31 a clear blue",
+        "hold: 5m, levels: { blue: value > 5 and age < 10m }",
+        "00:00 a 6 | 01:00 tick",
+        "00:00 a raise blue | 00:15 a clear blue",
+    );
+    // a reading at the very moment proves it too
+    check(
+        "hold: 5m, levels: { blue: age > 60m }",
+        "00:00 a 1 | 02:00 a 1 | 02:05 a 1",
+        "01:00 a raise blue | 02:05 a clear blue",
     );
 }
