@@ -105,8 +105,6 @@ impl Ledger {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            // 32 MiB: a checkpoint holds a commit up for some milliseconds, so it should be rare
-            .pragma("wal_autocheckpoint", "8000")
             .busy_timeout(Duration::from_secs(2))
             .disable_statement_logging();
         let mut connection = options
