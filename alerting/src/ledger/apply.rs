@@ -93,28 +93,32 @@ impl Session {
         if step.alert.id == self.ids.alert {
             self.ids.alert += 1;
         }
-        self.save_alert(&step.alert);
-        self.save_transition(step.alert.id, transition);
+        let version = step.alert.version;
         self.event(step.event, &step.alert);
-        if step.rose && step.alert.is_open() {
-            self.warn_by_plan(&mut step.alert).await?;
+        let warned = if step.rose && step.alert.is_open() {
+            self.warn_by_plan(&mut step.alert).await?
         } else if transition.kind == TransitionKind::Clear && step.alert.warning.is_some() {
             self.lift_by_plan(&mut step.alert, &Actor::service())
-                .await?;
+                .await?
+        } else {
+            false
+        };
+        // with its warning it has been written once already, in its last state
+        if !warned {
+            self.save_alert(&step.alert);
         }
+        self.save_transition((step.alert.id, version), transition);
         Ok(Some(step.alert))
     }
 
-    fn save_transition(&mut self, alert: i64, transition: &Transition) {
-        let id = self.ids.transition;
-        self.ids.transition += 1;
+    fn save_transition(&mut self, (alert, version): (i64, i64), transition: &Transition) {
         let recorded_at = self.wall.millis();
         self.write(statement(
-            "INSERT INTO transitions (id, alert, position, at, kind, level, value, recorded_at) \
+            "INSERT INTO transitions (alert, version, position, at, kind, level, value, recorded_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
-        .bind(id)
         .bind(alert)
+        .bind(version)
         .bind(i64::try_from(transition.position).unwrap_or(i64::MAX))
         .bind(transition.time.millis())
         .bind(transition.kind.word())

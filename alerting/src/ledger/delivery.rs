@@ -139,7 +139,7 @@ pub struct Attempt {
 pub(super) async fn presume_attempted(
     connection: &mut SqliteConnection,
 ) -> Result<(), LedgerError> {
-    sqlx::query("UPDATE deliveries SET state = 1 WHERE state = 0")
+    sqlx::query("UPDATE deliveries SET state = 1 WHERE state = 0 AND state < 3")
         .execute(connection)
         .await
         .map_err(LedgerError::storage("take the queue up"))?;

@@ -4,7 +4,9 @@
 use citywatch_model::Time;
 use serde::Serialize;
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
+use super::warnings::WarningEntry;
 use super::{Ledger, wall};
 use crate::LedgerError;
 
@@ -32,7 +34,9 @@ impl Ledger {
         // a commit shows in the file a moment before everything else has followed it
         let newest = *self.shared.newest_event.borrow();
         let rows = sqlx::query(
-            "SELECT id, at, kind, body FROM events WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3",
+            "SELECT e.id AS event, e.at, e.kind, e.body AS data, w.* \
+             FROM events e LEFT JOIN warnings w ON w.id = e.warning \
+             WHERE e.id > $1 AND e.id <= $2 ORDER BY e.id LIMIT $3",
         )
         .bind(after)
         .bind(newest)
@@ -42,12 +46,11 @@ impl Ledger {
         .map_err(read())?;
         rows.iter()
             .map(|row| {
-                let body: String = row.try_get("body").map_err(read())?;
                 Ok(Event {
-                    id: row.try_get("id").map_err(read())?,
+                    id: row.try_get("event").map_err(read())?,
                     time: Time::from_millis(row.try_get("at").map_err(read())?),
                     kind: row.try_get("kind").map_err(read())?,
-                    data: serde_json::from_str(&body).map_err(LedgerError::corrupt("event"))?,
+                    data: data(row)?,
                 })
             })
             .collect()
@@ -63,12 +66,16 @@ impl Ledger {
         let failed = || LedgerError::storage("prune events");
         let mut session = self.begin().await?;
         let newest = session.ids.event - 1;
-        let pruned = sqlx::query("DELETE FROM events WHERE at < $1 AND id < $2")
-            .bind(before)
-            .bind(newest)
-            .execute(session.connection().await?)
-            .await
-            .map_err(failed())?;
+        // numbers ascend with time: this looks only at what goes
+        let pruned = sqlx::query(
+            "DELETE FROM events WHERE id < \
+             COALESCE((SELECT id FROM events WHERE at >= $1 ORDER BY id LIMIT 1), $2)",
+        )
+        .bind(before)
+        .bind(newest)
+        .execute(session.connection().await?)
+        .await
+        .map_err(failed())?;
         sqlx::query("DELETE FROM answers WHERE at < $1")
             .bind(before)
             .execute(session.connection().await?)
@@ -77,4 +84,17 @@ impl Ledger {
         session.commit().await?;
         Ok(pruned.rows_affected())
     }
+}
+
+/// The body of an event; one of a warning stands in the warning's own row, which says the same but for what has
+/// become of it since.
+fn data(row: &SqliteRow) -> Result<serde_json::Value, LedgerError> {
+    let body: Option<String> = row
+        .try_get("data")
+        .map_err(LedgerError::storage("read events"))?;
+    match body {
+        Some(body) => serde_json::from_str(&body),
+        None => serde_json::to_value(WarningEntry::issued(row)?),
+    }
+    .map_err(LedgerError::corrupt("event"))
 }

@@ -140,8 +140,14 @@ impl AlertFilter {
                 .push_bind(id)
                 .push("))");
         }
+        // what is open is few and has an index, so it is sorted; what is not is read in order
+        let open = self.state.is_some_and(|state| state != AlertState::Closed);
         query
-            .push(" ORDER BY active_since DESC, id DESC LIMIT ")
+            .push(if open {
+                " ORDER BY +active_since DESC, +id DESC LIMIT "
+            } else {
+                " ORDER BY active_since DESC, id DESC LIMIT "
+            })
             .push_bind(limit(self.limit) as i64 + 1);
         Ok(query)
     }
@@ -149,7 +155,9 @@ impl AlertFilter {
 
 impl AlertState {
     fn narrow(self, query: &mut QueryBuilder<Sqlite>) {
-        let handling = |handling: Handling| format!(" AND handling = {}", handling as i16);
+        // `handling < 4` names the index of what is open
+        let handling =
+            |handling: Handling| format!(" AND handling < 4 AND handling = {}", handling as i16);
         query.push(match self {
             AlertState::Open => " AND handling < 4".to_owned(),
             AlertState::Active => " AND handling < 4 AND condition = 0".to_owned(),
@@ -159,7 +167,7 @@ impl AlertState {
             AlertState::Acknowledged => handling(Handling::Acknowledged),
             AlertState::Verified => handling(Handling::Verified),
             AlertState::Assigned => handling(Handling::Assigned),
-            AlertState::Closed => handling(Handling::Closed),
+            AlertState::Closed => " AND handling = 4".to_owned(),
         });
     }
 }
@@ -237,6 +245,9 @@ impl DeliveryFilter {
             query
                 .push(" AND state = ")
                 .push_bind(i64::from(state as i16));
+            if state < DeliveryState::Cancelled {
+                query.push(" AND state < 3"); // names the index of what is not done with
+            }
         }
         for (column, text) in [("channel", &self.channel), ("department", &self.department)] {
             if let Some(text) = text {
@@ -245,12 +256,15 @@ impl DeliveryFilter {
                     .push_bind(text.clone());
             }
         }
-        for (column, number) in [("alert", self.alert), ("warning", self.warning)] {
-            if let Some(number) = number {
-                query
-                    .push(format_args!(" AND {column} = "))
-                    .push_bind(number);
-            }
+        if let Some(alert) = self.alert {
+            query.push(" AND alert = ").push_bind(alert);
+        }
+        if let Some(warning) = self.warning {
+            query.push(" AND warning = ").push_bind(warning);
+            query
+                .push(" AND alert = (SELECT alert FROM warnings WHERE id = ")
+                .push_bind(warning)
+                .push(")");
         }
         if let Some(answered) = self.answered {
             query.push(if answered {

@@ -21,6 +21,8 @@ use crate::warning::{Warning, WarningKind};
 pub(super) struct Chain {
     /// Number of its first message.
     pub id: i64,
+    /// The alert that all of it is about.
+    pub alert: i64,
     /// Number of its newest message.
     pub head: i64,
     /// Whether the newest was issued by a plan.
@@ -114,7 +116,7 @@ impl Ledger {
                 alert.id
             )));
         }
-        let chain = session.chain(followed.chain).await?;
+        let chain = session.chain(&followed).await?;
         let draft = Draft {
             kind,
             wish,
@@ -145,18 +147,24 @@ impl Session {
         Err(LedgerError::Conflict(format!("warning {id} {newest}")))
     }
 
-    async fn chain(&mut self, id: i64) -> Result<Chain, LedgerError> {
+    /// The chain that `entry` belongs to.
+    async fn chain(&mut self, entry: &WarningEntry) -> Result<Chain, LedgerError> {
         let now = self.now.millis();
         let read = || LedgerError::storage("read a chain of warnings");
-        let rows = sqlx::query("SELECT id, automatic, body FROM warnings WHERE chain = $1 AND expires > $2 ORDER BY id")
-            .bind(id)
-            .bind(now)
-            .fetch_all(self.connection().await?)
-            .await
-            .map_err(read())?;
+        let rows = sqlx::query(
+            "SELECT id, automatic, body FROM warnings \
+             WHERE alert = $1 AND chain = $2 AND expires > $3 ORDER BY id",
+        )
+        .bind(entry.alert)
+        .bind(entry.chain)
+        .bind(now)
+        .fetch_all(self.connection().await?)
+        .await
+        .map_err(read())?;
         let mut chain = Chain {
-            id,
-            head: id,
+            id: entry.chain,
+            alert: entry.alert,
+            head: entry.id,
             automatic: false,
             earlier: Vec::with_capacity(rows.len()),
         };
@@ -182,20 +190,21 @@ impl Session {
         let (now, connection) = (self.now, self.connection().await?);
         let head = WarningEntry::load(connection, id, now).await?;
         if head.state == WarningState::InForce {
-            self.chain(head.chain).await.map(Some)
+            self.chain(&head).await.map(Some)
         } else {
             Ok(None)
         }
     }
 
-    /// When the condition ends: what the plan says about lifting.
+    /// When the condition ends: what the plan says about lifting. `true` if a message, and the alert with it, was
+    /// written.
     pub(super) async fn lift_by_plan(
         &mut self,
         alert: &mut Alert,
         actor: &Actor,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<bool, LedgerError> {
         let Some(chain) = self.chain_in_force(alert).await? else {
-            return Ok(());
+            return Ok(false);
         };
         let directory = self.shared.directory();
         let lift = directory
@@ -217,7 +226,7 @@ impl Session {
             };
             self.write_warning(alert, &draft).await?;
         }
-        Ok(())
+        Ok(lifts)
     }
 
     /// Writes the message and what it does to the earlier ones.
@@ -231,7 +240,8 @@ impl Session {
         };
         if draft.chain.is_some() {
             self.write(
-                statement("UPDATE warnings SET state = $2 WHERE chain = $1")
+                statement("UPDATE warnings SET state = $3 WHERE alert = $1 AND chain = $2")
+                    .bind(entry.alert)
                     .bind(entry.chain)
                     .bind(becomes.rank()),
             );
@@ -273,9 +283,10 @@ impl Session {
         let rows = self.chain_deliveries(chain).await?;
         let now = self.now.millis();
         let cancelled = sqlx::query(
-            "UPDATE deliveries SET state = 3, ended_at = $2, detail = 'the warning was withdrawn' \
-             WHERE chain = $1 AND state < 2 RETURNING *",
+            "UPDATE deliveries SET state = 3, ended_at = $3, detail = 'the warning was withdrawn' \
+             WHERE alert = $1 AND chain = $2 AND state < 2 RETURNING *",
         )
+        .bind(chain.alert)
         .bind(chain.id)
         .bind(now)
         .fetch_all(self.connection().await?)
@@ -299,11 +310,13 @@ impl Session {
 
     async fn chain_deliveries(&mut self, chain: &Chain) -> Result<Vec<Told>, LedgerError> {
         let read = || LedgerError::storage("read the deliveries of a chain");
-        let rows = sqlx::query("SELECT * FROM deliveries WHERE chain = $1 ORDER BY id")
-            .bind(chain.id)
-            .fetch_all(self.connection().await?)
-            .await
-            .map_err(read())?;
+        let rows =
+            sqlx::query("SELECT * FROM deliveries WHERE alert = $1 AND chain = $2 ORDER BY id")
+                .bind(chain.alert)
+                .bind(chain.id)
+                .fetch_all(self.connection().await?)
+                .await
+                .map_err(read())?;
         rows.iter()
             .map(|row| Told::read(row, &self.shared.flight).map_err(read()))
             .collect()

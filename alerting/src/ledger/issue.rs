@@ -99,19 +99,19 @@ impl Ledger {
 
 impl Session {
     /// What an automatic plan does when the condition begins or worsens: a warning, or an update of the one in
-    /// force if that says less.
-    pub(super) async fn warn_by_plan(&mut self, alert: &mut Alert) -> Result<(), LedgerError> {
+    /// force if that says less. `true` if a message, and the alert with it, was written.
+    pub(super) async fn warn_by_plan(&mut self, alert: &mut Alert) -> Result<bool, LedgerError> {
         let directory = self.shared.directory();
         let plan = directory.plan_for(alert.plan, alert.hazard);
         if !plan
             .and_then(|plan| plan.levels.get(&alert.level))
             .is_some_and(|level| level.automatic)
         {
-            return Ok(());
+            return Ok(false);
         }
         let chain = self.chain_in_force(alert).await?;
         if chain.is_some() && alert.warned >= Some(alert.level) {
-            return Ok(());
+            return Ok(false);
         }
         let kind = if chain.is_some() {
             WarningKind::Updated
@@ -127,10 +127,11 @@ impl Session {
             chain: chain.as_ref(),
         };
         self.write_warning(alert, &draft).await?;
-        Ok(())
+        Ok(true)
     }
 
-    /// Writes the message, its recipients, the alert that it belongs to, event and act.
+    /// Writes the alert, the message on it, its recipients, event and act. One that is not Actual leaves the alert
+    /// as it is.
     pub(super) async fn write_warning(
         &mut self,
         alert: &mut Alert,
@@ -150,21 +151,11 @@ impl Session {
             id,
             chain: draft.chain.map_or(id, |chain| chain.id),
             alert: alert.id,
-            state: if draft.kind.ends() {
-                WarningState::Final
-            } else {
-                WarningState::InForce
-            },
+            state: WarningState::of_new(draft.kind),
             automatic: draft.automatic,
             issued_by: draft.actor.name.clone(),
             warning,
         };
-        let cap: Arc<str> = Arc::from(cap::render(&entry.warning));
-        self.save_warning(&entry, &cap, draft);
-        let warning = Arc::new(entry.warning.clone());
-        for target in targets {
-            self.queue_delivery((id, entry.chain, alert.id), target, (&warning, &cap));
-        }
         if entry.warning.status == Status::Actual {
             let in_force = !draft.kind.ends();
             alert.warning = in_force.then_some(id);
@@ -172,7 +163,13 @@ impl Session {
             alert.version += 1;
             self.save_alert(alert);
         }
-        self.event(&format!("warning.{}", draft.kind.word()), &entry);
+        let cap: Arc<str> = Arc::from(cap::render(&entry.warning));
+        self.save_warning(&entry, &cap, draft);
+        let warning = Arc::new(entry.warning.clone());
+        for target in targets {
+            self.queue_delivery((id, entry.chain, alert.id), target, (&warning, &cap));
+        }
+        self.warning_event(draft.kind, id);
         let concerns = Concerns {
             alert: Some(alert.id),
             warning: Some(id),

@@ -9,6 +9,7 @@ mod alert;
 mod answer;
 mod apply;
 mod book;
+mod checkpoint;
 mod delivery;
 mod event;
 mod filter;
@@ -64,6 +65,7 @@ use crate::flight::Flight;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, Zones, wall_clock};
 use crate::{LedgerError, outbox};
+use checkpoint::Checkpoints;
 use stamps::Stamps;
 use writer::Writer;
 
@@ -75,6 +77,7 @@ pub struct Ledger {
 
 pub(crate) struct Shared {
     writer: Arc<Mutex<Writer>>,
+    checkpoints: Checkpoints,
     readers: SqlitePool,
     directory: RwLock<Arc<Directory>>,
     zones: RwLock<Arc<Zones>>,
@@ -105,6 +108,8 @@ impl Ledger {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // see `checkpoint`
+            .pragma("wal_autocheckpoint", "0")
             .busy_timeout(Duration::from_secs(2))
             .disable_statement_logging();
         let mut connection = options
@@ -114,20 +119,25 @@ impl Ledger {
         schema::migrate(&mut connection).await?;
         delivery::presume_attempted(&mut connection).await?;
         let writer = Writer::load(connection).await?;
+        let newest_event = watch::Sender::new(writer.ids.event - 1);
+        let position = AtomicU64::new(writer.position.stored);
+        for alert in writer.book.iter() {
+            metrics.alert_moved(None, Some(alert));
+        }
+        let writer = Arc::new(Mutex::new(writer));
+        let checkpoints = Checkpoints::start(&options, &writer).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(3)
             .min_connections(1)
             .connect_with(options.read_only(true))
             .await
             .map_err(LedgerError::storage("open the file for reading"))?;
-        for alert in writer.book.iter() {
-            metrics.alert_moved(None, Some(alert));
-        }
         let shared = Shared {
-            newest_event: watch::Sender::new(writer.ids.event - 1),
+            newest_event,
             stamps: Stamps::default(),
-            position: AtomicU64::new(writer.position.stored),
-            writer: Arc::new(Mutex::new(writer)),
+            position,
+            writer,
+            checkpoints,
             readers,
             directory: RwLock::new(directory),
             zones: RwLock::default(),

@@ -96,7 +96,7 @@ impl Ledger {
         let alert = Alert::load(&mut connection, id).await?;
         let transitions = by(
             &mut connection,
-            "SELECT * FROM transitions WHERE alert = $1 ORDER BY id",
+            "SELECT * FROM transitions WHERE alert = $1 ORDER BY version",
             id,
         )
         .await?;
@@ -166,7 +166,8 @@ impl Ledger {
         let entry = WarningEntry::from_row(&row, self.now())?;
         let deliveries = by(
             &mut connection,
-            "SELECT * FROM deliveries WHERE warning = $1 ORDER BY id",
+            "SELECT * FROM deliveries WHERE warning = $1 \
+             AND alert = (SELECT alert FROM warnings WHERE id = $1) ORDER BY id",
             entry.id,
         )
         .await?;
@@ -200,7 +201,7 @@ impl Ledger {
         self.overlay(&mut delivery);
         let rows = by(
             &mut connection,
-            "SELECT * FROM attempts WHERE delivery = $1 ORDER BY id",
+            "SELECT * FROM attempts WHERE delivery = $1 ORDER BY number",
             id,
         )
         .await?;

@@ -18,6 +18,10 @@ use crate::directory::{Route, address_of};
 use crate::flight::Flight;
 use crate::warning::Warning;
 
+/// `state < 3` names the partial index of what is not done with.
+pub(super) const UNFINISHED: &str = "SELECT d.*, w.body, w.cap FROM deliveries d \
+     JOIN warnings w ON w.id = d.warning WHERE d.state < 3 AND d.state IN (0, 1) ORDER BY d.id";
+
 /// Somebody at an endpoint; it may have gone from the plans since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
@@ -205,13 +209,10 @@ impl Ledger {
     pub(crate) async fn unfinished(&self) -> Result<Vec<Job>, LedgerError> {
         let read = || LedgerError::storage("read the queue");
         let mut connection = self.reader().await?;
-        let rows = sqlx::query(
-            "SELECT d.*, w.body, w.cap FROM deliveries d JOIN warnings w ON w.id = d.warning \
-             WHERE d.state < 2 ORDER BY d.id",
-        )
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(read())?;
+        let rows = sqlx::query(UNFINISHED)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(read())?;
         // deliveries of one warning share its message
         let mut messages: HashMap<i64, (Arc<Warning>, Arc<str>)> = HashMap::new();
         let mut jobs = Vec::with_capacity(rows.len());

@@ -125,20 +125,20 @@ impl Session {
     }
 
     fn save_attempt(&mut self, report: &Report, outcome: &str) {
-        let id = self.ids.attempt;
-        self.ids.attempt += 1;
-        self.write(statement(
-            "INSERT INTO attempts (id, delivery, number, at, outcome, status, detail, latency_us) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(id)
-        .bind(report.delivery)
-        .bind(i64::from(report.number))
-        .bind(report.at.millis())
-        .bind(outcome)
-        .bind(report.status.map(i64::from))
-        .bind(report.detail.as_str())
-        .bind(i64::try_from(report.took.as_micros()).unwrap_or(i64::MAX)));
+        // reports whose commit seemed to fail come again
+        self.write(
+            statement(
+                "INSERT INTO attempts (delivery, number, at, outcome, status, detail, latency_us) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (delivery, number) DO NOTHING",
+            )
+            .bind(report.delivery)
+            .bind(i64::from(report.number))
+            .bind(report.at.millis())
+            .bind(outcome)
+            .bind(report.status.map(i64::from))
+            .bind(report.detail.as_str())
+            .bind(i64::try_from(report.took.as_micros()).unwrap_or(i64::MAX)),
+        );
     }
 }
 

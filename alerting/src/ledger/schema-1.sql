@@ -3,16 +3,20 @@
 -- Times are BIGINT milliseconds since 1970 in UTC, flags and states SMALLINT, `body` JSON. Where a table has a
 -- `body`, the body is the record and the columns beside it only serve queries; both are written together.
 -- Ids are given by the one writer, ascending from 1, and never used twice.
+-- Every index is a page more to write in the transaction that people wait for. So what belongs to an alert is found
+-- through its alert, what rows hardly ever have is indexed where they have it, and `clustered` marks tables that
+-- SQLite keeps in the order of their key, without an index beside them.
 --
 --   ledger      one row: the journal position up to which everything below is complete
 --   alerts      one row per alert; at most one that is not closed per rule and subject
---   transitions the history of each alert's condition
+--   transitions the history of each alert's condition; `version` is the alert's
 --   warnings    messages as issued; body, CAP text and recipients never change, `state` says what became of them
 --   deliveries  one warning to one recipient by one channel; `state` only grows:
 --               0 queued, 1 sending, 2 dead, 3 cancelled, 4 accepted, 5 delivered
 --   attempts    what each try of a delivery came to
 --   acts        who did what, people and the service itself: the audit
---   events      what changed, in order, for those who follow along; pruned by age
+--   events      what changed, in order, for those who follow along; pruned by age. Those of a warning have no body:
+--               the warning's row says it
 --   answers     the first answer to each idempotency key; pruned by age
 
 CREATE TABLE ledger (
@@ -37,19 +41,19 @@ CREATE TABLE alerts (
 );
 CREATE UNIQUE INDEX alerts_one_open ON alerts (rule, subject) WHERE handling < 4;
 CREATE INDEX alerts_newest ON alerts (active_since, id);
-CREATE INDEX alerts_open ON alerts (handling, condition);
+CREATE INDEX alerts_forced ON alerts (id) WHERE handling = 4 AND condition = 0;
 
 CREATE TABLE transitions (
-    id          BIGINT PRIMARY KEY,
     alert       BIGINT NOT NULL REFERENCES alerts (id),
+    version     BIGINT NOT NULL,
     position    BIGINT NOT NULL,
     at          BIGINT NOT NULL,
     kind        TEXT NOT NULL,
     level       SMALLINT NOT NULL,
     value       DOUBLE PRECISION,
-    recorded_at BIGINT NOT NULL
-);
-CREATE INDEX transitions_alert ON transitions (alert, id);
+    recorded_at BIGINT NOT NULL,
+    PRIMARY KEY (alert, version)
+); -- clustered
 
 CREATE TABLE warnings (
     id         BIGINT PRIMARY KEY,
@@ -65,7 +69,6 @@ CREATE TABLE warnings (
     body       TEXT NOT NULL,
     cap        TEXT NOT NULL
 );
-CREATE INDEX warnings_chain ON warnings (chain, id);
 CREATE INDEX warnings_alert ON warnings (alert, id);
 
 CREATE TABLE deliveries (
@@ -90,24 +93,22 @@ CREATE TABLE deliveries (
     answered_at      BIGINT,
     answered_by      TEXT,
     answer_note      TEXT,
-    retry_of         BIGINT UNIQUE REFERENCES deliveries (id)
+    retry_of         BIGINT REFERENCES deliveries (id)
 );
-CREATE INDEX deliveries_warning ON deliveries (warning, id);
-CREATE INDEX deliveries_chain ON deliveries (chain, id);
+CREATE UNIQUE INDEX deliveries_retry ON deliveries (retry_of) WHERE retry_of IS NOT NULL;
 CREATE INDEX deliveries_alert ON deliveries (alert, id);
-CREATE INDEX deliveries_state ON deliveries (state, id);
+CREATE INDEX deliveries_work ON deliveries (state, id) WHERE state < 3;
 
 CREATE TABLE attempts (
-    id         BIGINT PRIMARY KEY,
     delivery   BIGINT NOT NULL REFERENCES deliveries (id),
     number     BIGINT NOT NULL,
     at         BIGINT NOT NULL,
     outcome    TEXT NOT NULL,  -- delivered, accepted, retry or refused
     status     BIGINT,
     detail     TEXT NOT NULL,
-    latency_us BIGINT NOT NULL
-);
-CREATE INDEX attempts_delivery ON attempts (delivery, id);
+    latency_us BIGINT NOT NULL,
+    PRIMARY KEY (delivery, number)
+); -- clustered
 
 CREATE TABLE acts (
     id       BIGINT PRIMARY KEY,
@@ -124,12 +125,12 @@ CREATE TABLE acts (
 CREATE INDEX acts_alert ON acts (alert, id);
 
 CREATE TABLE events (
-    id   BIGINT PRIMARY KEY,
-    at   BIGINT NOT NULL,
-    kind TEXT NOT NULL,
-    body TEXT NOT NULL
+    id      BIGINT PRIMARY KEY,
+    at      BIGINT NOT NULL,
+    kind    TEXT NOT NULL,
+    warning BIGINT,
+    body    TEXT
 );
-CREATE INDEX events_at ON events (at);
 
 CREATE TABLE answers (
     actor   TEXT NOT NULL,

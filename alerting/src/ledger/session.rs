@@ -17,6 +17,7 @@ use super::statement::{Statement, Statements, statement};
 use super::writer::{Held, Ids, Settled};
 use super::{Ledger, Shared, wall};
 use crate::LedgerError;
+use crate::warning::WarningKind;
 
 /// What was done, for the acts table; whom and what it concerns is optional.
 #[derive(Debug, Default, Clone, Copy)]
@@ -118,14 +119,26 @@ impl Session {
 
     /// Writes an event for those who follow along.
     pub fn event<T: Serialize>(&mut self, kind: &str, body: &T) {
+        self.save_event(kind, None, Some(super::to_json(body)));
+    }
+
+    /// Writes the event of a new warning, whose row tells the rest.
+    pub fn warning_event(&mut self, kind: WarningKind, warning: i64) {
+        self.save_event(&format!("warning.{}", kind.word()), Some(warning), None);
+    }
+
+    fn save_event(&mut self, kind: &str, warning: Option<i64>, body: Option<String>) {
         let id = self.ids.event;
         self.ids.event += 1;
         self.write(
-            statement("INSERT INTO events (id, at, kind, body) VALUES ($1, $2, $3, $4)")
-                .bind(id)
-                .bind(self.wall.millis())
-                .bind(kind)
-                .bind(super::to_json(body)),
+            statement(
+                "INSERT INTO events (id, at, kind, warning, body) VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(id)
+            .bind(self.wall.millis())
+            .bind(kind)
+            .bind(warning)
+            .bind(body),
         );
     }
 
@@ -189,6 +202,7 @@ impl Session {
             .await?;
         self.writer.behind = false;
         self.writer.open = false;
+        self.shared.checkpoints.committed(self.statements.taken());
         let committed = Instant::now();
         let newest_event = self.ids.event - 1;
         let micros = jiff::Timestamp::now().as_microsecond();

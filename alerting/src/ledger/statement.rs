@@ -80,11 +80,18 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 pub(super) struct Statements {
     sql: String,
     values: Vec<Value>,
+    taken: usize,
 }
 
 impl Statements {
+    /// How many have ever been added.
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
+
     /// Adds one behind the others; its `$1` becomes the next number that is free.
     pub fn add(&mut self, statement: Statement) {
+        self.taken += 1;
         let before = self.values.len();
         let mut parts = statement.sql.split('$');
         self.sql.push_str(parts.next().unwrap_or_default());

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use crate::LedgerError;
-use crate::warning::Warning;
+use crate::warning::{Warning, WarningKind};
 
 /// What became of a warning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -27,6 +27,15 @@ pub enum WarningState {
 }
 
 impl WarningState {
+    /// What a message is when it is issued.
+    pub(super) fn of_new(kind: WarningKind) -> WarningState {
+        if kind.ends() {
+            WarningState::Final
+        } else {
+            WarningState::InForce
+        }
+    }
+
     pub(super) const fn rank(self) -> i16 {
         match self {
             // lapsing is not written: it follows from the time
@@ -97,6 +106,13 @@ impl WarningEntry {
             issued_by: row.try_get("issued_by").map_err(read())?,
             warning,
         })
+    }
+
+    /// As it was when it was issued.
+    pub(super) fn issued(row: &SqliteRow) -> Result<WarningEntry, LedgerError> {
+        let mut entry = WarningEntry::from_row(row, Time::from_millis(i64::MIN))?;
+        entry.state = WarningState::of_new(entry.warning.kind);
+        Ok(entry)
     }
 
     pub(super) async fn load(

@@ -18,10 +18,8 @@ use crate::LedgerError;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ids {
     pub alert: i64,
-    pub transition: i64,
     pub warning: i64,
     pub delivery: i64,
-    pub attempt: i64,
     pub act: i64,
     pub event: i64,
 }
@@ -85,24 +83,25 @@ impl Writer {
     }
 }
 
+/// Open, or closed by force while the condition holds: each has a partial index of its own.
+pub(super) const LIVE: &str = "SELECT body FROM alerts WHERE handling < 4 \
+     UNION ALL SELECT body FROM alerts WHERE handling = 4 AND condition = 0";
+
 async fn read_memory(
     connection: &mut SqliteConnection,
 ) -> Result<(Book, Ids, Settled), LedgerError> {
     let mut book = Book::default();
-    let rows =
-        sqlx::query("SELECT body FROM alerts WHERE handling < 4 OR condition = 0 ORDER BY id")
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(LedgerError::storage("read the open alerts"))?;
+    let rows = sqlx::query(LIVE)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(LedgerError::storage("read the open alerts"))?;
     for row in &rows {
         book.put(Alert::from_row(row)?);
     }
     let ids = Ids {
         alert: next_id(connection, "SELECT MAX(id) FROM alerts").await?,
-        transition: next_id(connection, "SELECT MAX(id) FROM transitions").await?,
         warning: next_id(connection, "SELECT MAX(id) FROM warnings").await?,
         delivery: next_id(connection, "SELECT MAX(id) FROM deliveries").await?,
-        attempt: next_id(connection, "SELECT MAX(id) FROM attempts").await?,
         act: next_id(connection, "SELECT MAX(id) FROM acts").await?,
         event: next_id(connection, "SELECT MAX(id) FROM events").await?,
     };

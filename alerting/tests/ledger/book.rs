@@ -453,3 +453,22 @@ async fn a_locked_ledger_says_so_and_keeps_nothing_half_done() {
     assert_eq!(ledger.position(), 0);
     assert_eq!(apply(&ledger, changes).await.alerts[0].id, 1);
 }
+
+#[tokio::test]
+async fn the_log_is_moved_into_the_file_while_the_ledger_is_open() {
+    let place = Place::new();
+    let ledger = place.open(NO_PLANS).await;
+    let size = || std::fs::metadata(place.file()).unwrap().len();
+    let (empty, position) = (size(), std::cell::Cell::new(0));
+    let (ledger, size, position) = (&ledger, &size, &position);
+    until("the file grows by a checkpoint", || async move {
+        for _ in 0..100 {
+            position.set(position.get() + 1);
+            let subject = format!("u-{}", position.get());
+            apply(ledger, vec![raise(position.get(), &subject, Orange)]).await;
+        }
+        (size() > empty).then_some(())
+    })
+    .await;
+    assert_eq!(ledger.alert(1).await.unwrap().transitions.len(), 1);
+}

@@ -483,3 +483,33 @@ async fn answers_go_forward_and_are_all_kept() {
     let acts = ledger.alert(alert).await.unwrap().acts;
     assert_eq!(acts.iter().filter(|act| act.act == "answer").count(), 3);
 }
+
+#[tokio::test]
+async fn the_event_of_a_warning_tells_it_as_it_was_issued() {
+    let place = Place::new();
+    let ledger = place.open(PLANS).await;
+    let alert = apply(&ledger, vec![raise(1, "u-1", Orange)]).await.alerts[0].id;
+    let issued = ledger
+        .issue_warning(alert, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    let lifted = ledger
+        .lift_warning(issued.id, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    assert_eq!(state(&ledger, issued.id).await, WarningState::Lifted);
+    place.pass(7 * 3_600); // beyond the end of both
+    let events = ledger.events_after(0, 9).await.unwrap();
+    let told: Vec<(&str, WarningEntry)> = events
+        .iter()
+        .filter(|event| event.kind.starts_with("warning."))
+        .map(|event| {
+            let entry = serde_json::from_value(event.data.clone()).unwrap();
+            (event.kind.as_str(), entry)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [("warning.issued", issued), ("warning.lifted", lifted)]
+    );
+}
