@@ -65,14 +65,55 @@ fn serve(form: LogForm, work: impl Future<Output = ExitCode>) -> ExitCode {
     } else {
         log.init()
     }
-    match tokio::runtime::Builder::new_multi_thread()
+    on_runtime(work)
+}
+
+/// Runs `work` to its end, and nothing beyond it.
+fn on_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime.block_on(work),
+        .build();
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(work);
+            // all that counts is synced and closed by now; what still blocks a thread, such as asking for the
+            // address of a department whose name server is silent, is not waited for
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => {
             eprintln!("citywatch: cannot start threads: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_blocked_thread_does_not_hold_up_the_end() {
+        let (release, held) = mpsc::channel::<()>();
+        let (end, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            on_runtime(async move {
+                let (begin, begun) = tokio::sync::oneshot::channel();
+                tokio::task::spawn_blocking(move || {
+                    begin.send(()).unwrap();
+                    held.recv()
+                });
+                begun.await.unwrap();
+                ExitCode::SUCCESS
+            });
+            end.send(()).unwrap();
+        });
+        let ended = ended.recv_timeout(Duration::from_secs(20));
+        assert!(release.send(()).is_ok(), "the thread is still blocked");
+        assert_eq!(ended, Ok(()));
     }
 }

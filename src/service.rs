@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::bundle::Bundle;
-use crate::config::{Config, Role};
-use crate::http::{self, App};
+use crate::config::{Config, OWN_NAME, Role};
+use crate::http::{self, App, Entrance, Waiting};
 use crate::lock::{self, FolderLock};
 use crate::pipeline::{Facts, Pipeline};
 
@@ -61,7 +61,8 @@ fn failed(error: impl std::fmt::Display) -> StartError {
 }
 
 impl Service {
-    /// Starts everything; the doors open once the state of the journal has been rebuilt.
+    /// Starts everything; the doors open once the state of the journal has been rebuilt. Until then HTTP only
+    /// says how far that is.
     pub async fn start(config: &Config, start: Start) -> Result<Service, StartError> {
         let started = Instant::now();
         let folder = &config.storage.folder;
@@ -70,6 +71,8 @@ impl Service {
         parts::probe_broker(config)?;
         let listener = parts::listen(config.http.listen).await?;
         let http = listener.local_addr().map_err(failed)?;
+        let (stopping, stop) = watch::channel(false);
+        let (entrance, http_server) = Entrance::serve(listener, stop.clone());
 
         let journal = parts::open_journal(config, &start.clock, &metrics)?;
         let ledger = parts::open_ledger(config, &start, http, &metrics).await?;
@@ -83,7 +86,12 @@ impl Service {
             &metrics,
         )
         .map_err(StartError)?;
+        entrance.wait_for(Waiting::Journal {
+            read: pipeline.fed.clone(),
+            last: before,
+        });
         let facts = rebuilt(&pipeline, before).await?;
+        entrance.wait_for(Waiting::Doors);
         let registry = put_in_force(&journal, &facts, &start).await?;
 
         let intake_config = IntakeConfig {
@@ -100,13 +108,12 @@ impl Service {
         )
         .map_err(failed)?;
         let own_token = http::new_token();
-        let tokens = parts::tokens(config, folder)?.with("citywatch", Role::Admin, &own_token);
-        let embedded_broker = parts::open_broker(config, &tokens, &intake).await?;
+        let tokens = parts::tokens(config, folder)?.with(OWN_NAME, Role::Admin, &own_token);
+        let embedded_broker = parts::open_broker(config, &tokens, &intake, &metrics).await?;
         let broker = embedded_broker.as_ref().map(EmbeddedBroker::local_addr);
         let cap_broker = parts::cap_client(config, broker, &own_token)?;
         let outbox = parts::start_outbox(config, &ledger, cap_broker.clone()).await?;
 
-        let (stopping, stop) = watch::channel(false);
         let app = App::new(http::Parts {
             name: config.service.name.clone(),
             public_url: parts::public_url(config, http),
@@ -121,7 +128,7 @@ impl Service {
             stop: stop.clone(),
             ready_at: journal.last(),
         });
-        let http_server = tokio::spawn(http::serve(listener, app, tokens, stop.clone()));
+        entrance.open(http::router(app, tokens));
         tokio::spawn(prune(ledger.clone(), stop));
         tracing::info!(%http, broker = broker.map(tracing::field::display), after_ms = started.elapsed().as_millis() as u64, "ready");
         Ok(Service {

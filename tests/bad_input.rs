@@ -4,6 +4,9 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 use support::Service;
 
@@ -49,6 +52,87 @@ fn payloads_are_refused_with_reasons_counted_and_kept() {
         metrics.contains("reason=\"malformed_json\"} 2"),
         "{metrics}"
     );
+}
+
+#[test]
+fn a_body_above_the_limit_is_refused_with_the_limit() {
+    let mut service = Service::new(&[], "");
+    service.start();
+    // just above it, so that all of it is in the sockets' buffers when the answer comes
+    let body = vec![b' '; (1 << 20) + 1];
+    for path in ["/api/v1/readings", "/api/v1/alerts/1/acknowledge"] {
+        let (status, problem) = service.post(path, &body);
+        assert_eq!(status, 413, "{path}: {problem}");
+        assert_eq!(problem["type"], "urn:citywatch:problem:too-large");
+        assert_eq!(
+            (&problem["title"], &problem["status"]),
+            (&json!("too large"), &json!(413))
+        );
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("1048576 bytes"), "{detail}");
+    }
+    let rejected = service.get("/api/v1/readings/rejected?limit=1");
+    assert_eq!(rejected[0]["rejections"][0]["reason"], "too_large");
+}
+
+/// Logs in at the broker as MQTT 3.1.1 and answers what it says to a packet, the login's answer left out.
+fn ask_broker(service: &Service, (user, token): (&str, &str), packet: &[u8]) -> Vec<u8> {
+    let text = |text: &str| [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat();
+    let flags = [4, 0b1100_0010, 0, 60];
+    let connect = [
+        text("MQTT"),
+        flags.to_vec(),
+        text(user),
+        text(user),
+        text(token),
+    ]
+    .concat();
+    let mut stream = TcpStream::connect(("127.0.0.1", service.mqtt)).unwrap();
+    stream.write_all(&[0x10, connect.len() as u8]).unwrap();
+    stream.write_all(&connect).unwrap();
+    let mut accepted = [0; 4];
+    stream.read_exact(&mut accepted).unwrap();
+    assert_eq!(accepted, [0x20, 2, 0, 0], "{user}");
+    stream.write_all(packet).unwrap();
+    let mut answer = vec![0; 16];
+    let length = stream.read(&mut answer).unwrap();
+    answer.truncate(length);
+    answer
+}
+
+#[test]
+fn roles_hold_at_the_broker() {
+    let token = |name: &str, role: &str| {
+        format!(
+            "[[tokens]]\nname = \"{name}\"\nrole = \"{role}\"\ntoken = \"{name}-token-0123456789\"\n"
+        )
+    };
+    let tokens = token("device", "device") + &token("viewer", "viewer");
+    let mut service = Service::new(&[], &tokens);
+    service.start();
+    let device = ("device", "device-token-0123456789");
+    let viewer = ("viewer", "viewer-token-0123456789");
+    let subscribe = b"\x82\x14\x00\x01\x00\x0fcitywatch/cap/#\x01";
+    let publish = b"\x32\x1f\x00\x14citywatch/readings/s\x00\x02{\"a\":1}";
+    let login = |who, packet: &[u8]| ask_broker(&service, who, packet);
+    assert_eq!(login(viewer, subscribe), [0x90, 3, 0, 1, 1]);
+    assert_eq!(login(device, subscribe), [0x90, 3, 0, 1, 0x80]);
+    assert_eq!(
+        login(("test", support::TOKEN), subscribe),
+        [0x90, 3, 0, 1, 1]
+    );
+    assert_eq!(login(device, publish), [0x40, 2, 0, 2]);
+    assert_eq!(login(viewer, publish), [0; 0]);
+    let log = service.log();
+    assert!(
+        log.contains("subscription refused") && log.contains("citywatch/cap/#"),
+        "{log}"
+    );
+    let (_, metrics) = support::get(service.http, "/metrics", None).unwrap();
+    for act in ["subscribe", "publish"] {
+        let line = format!("citywatch_broker_refused_total{{act=\"{act}\"}} 1");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
 }
 
 #[test]

@@ -204,7 +204,7 @@ impl Intake {
                 .observe(arrived.elapsed().as_secs_f64());
         }
         if !rejected.is_empty() {
-            inner.keep(&message, arrival, &rejected);
+            inner.keep(&message, arrival, &rejected).await;
         }
         Ok(Accepted {
             position,
@@ -214,7 +214,7 @@ impl Intake {
     }
 
     /// Counts and keeps that a message came whose payload the door would not read to its end.
-    pub fn refuse_unread(&self, door: Door, source: &str, detail: String) {
+    pub async fn refuse_unread(&self, door: Door, source: &str, detail: String) {
         let inner = &*self.inner;
         inner
             .metrics
@@ -227,15 +227,12 @@ impl Intake {
             topic: None,
             payload: &[],
         };
-        inner.keep(
-            &message,
-            inner.clock.now(),
-            &[Rejection {
-                index: None,
-                reason: Reason::TooLarge,
-                detail,
-            }],
-        );
+        let rejection = Rejection {
+            index: None,
+            reason: Reason::TooLarge,
+            detail,
+        };
+        inner.keep(&message, inner.clock.now(), &[rejection]).await;
     }
 
     /// Puts another registry in force for messages that arrive from now on.
@@ -313,14 +310,15 @@ impl Inner {
         }
     }
 
-    fn keep(&self, message: &Message<'_>, time: Time, rejected: &[Rejection]) {
+    /// Counts at once, and returns when the payload is kept: the writing is done by a thread that may block.
+    async fn keep(&self, message: &Message<'_>, time: Time, rejected: &[Rejection]) {
         for rejection in rejected {
             self.metrics
                 .rejected
                 .with_label_values(&[rejection.reason.word()])
                 .inc();
         }
-        let kept = self.history.keep_rejected(&RejectedPayload {
+        let payload = RejectedPayload {
             time,
             door: message.door.word().to_owned(),
             source: message.source.to_owned(),
@@ -329,9 +327,16 @@ impl Inner {
             payload_bytes: message.payload.len(),
             rejections: rejected.iter().take(KEPT_REJECTIONS).cloned().collect(),
             rejection_count: rejected.len(),
-        });
-        let failed = kept.is_err();
-        if let Err(error) = kept
+        };
+        let history = self.history.clone();
+        let kept = tokio::task::spawn_blocking(move || history.keep_rejected(&payload)).await;
+        let error = match kept {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(ended) => Some(ended.to_string()),
+        };
+        let failed = error.is_some();
+        if let Some(error) = error
             && !self.forgetting.load(Ordering::Relaxed)
         {
             tracing::warn!(%error, "rejected payloads are counted but cannot be kept");

@@ -181,6 +181,26 @@ impl IntakeMetrics {
     }
 }
 
+/// What the embedded broker counts.
+pub(crate) struct BrokerMetrics {
+    refused: IntCounterVec,
+}
+
+impl BrokerMetrics {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<BrokerMetrics> {
+        let options = Opts::new(
+            "citywatch_broker_refused_total",
+            "What clients of the embedded broker were not allowed, by act: login, subscribe or publish.",
+        );
+        let refused = register(registry, IntCounterVec::new(options, &["act"])?)?;
+        Ok(BrokerMetrics { refused })
+    }
+
+    pub(crate) fn refuse(&self, act: &str) {
+        self.refused.with_label_values(&[act]).inc();
+    }
+}
+
 /// What the history measures.
 pub(crate) struct HistoryMetrics {
     pub applied: IntCounter,

@@ -11,6 +11,9 @@ use serde::Deserialize;
 
 pub use read::{Problem, read};
 
+/// The name under which the service speaks to its own broker and API; no token may bear it.
+pub const OWN_NAME: &str = "citywatch";
+
 /// The whole configuration, paths made relative to the file that named them.
 #[derive(Debug, Clone, Default)]
 pub struct Config {

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::{Config, Token};
+use super::{Config, OWN_NAME, Token};
 
 /// One mistake in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,8 +160,9 @@ impl<'t> Reader<'t> {
             let message = "`sender` must be a name without spaces, commas, < and &, such as duty@city.example";
             self.at_value("sender", message.to_owned());
         }
-        for token in &config.tokens {
-            if let Some(message) = wrong_token(token) {
+        for (index, token) in config.tokens.iter().enumerate() {
+            let message = wrong_token(token).or_else(|| wrong_name(token, &config.tokens[..index]));
+            if let Some(message) = message {
                 self.at_value(&token.name, message);
             }
         }
@@ -171,6 +172,20 @@ impl<'t> Reader<'t> {
         let offset = self.text.find(needle).unwrap_or(0);
         self.problem(offset, message);
     }
+}
+
+/// At the broker the name alone tells what an account may do.
+fn wrong_name(token: &Token, before: &[Token]) -> Option<String> {
+    let name = &token.name;
+    if name == OWN_NAME {
+        return Some(format!(
+            "`{name}` is the service's own name; give the token another"
+        ));
+    }
+    let other = before.iter().find(|other| other.name == *name)?;
+    (other.role != token.role).then(|| {
+        format!("`{name}` bears two roles; several tokens of one name must have the same role")
+    })
 }
 
 fn wrong_token(token: &Token) -> Option<String> {
@@ -226,6 +241,20 @@ mod tests {
     fn every_mistake_is_told_with_its_line() {
         let text = "[http]\nlisten = \"127.0.0.1\"\nport = 80\n\n[brokr]\n\n[engine]\nworkers = 0\n\n[service]\nname = \"x\"\ncolour = 1\ntimezone = \"Mars/Base\"\n\n[[tokens]]\nname = \"duty\"\nrole = \"boss\"\n";
         insta::assert_snapshot!(problems(text).join("\n"));
+    }
+
+    #[test]
+    fn a_name_has_one_role_and_is_not_the_services_own() {
+        let token = |name: &str, role: &str, token: char| {
+            let token = token.to_string().repeat(16);
+            format!("[[tokens]]\nname = \"{name}\"\nrole = \"{role}\"\ntoken = \"{token}\"\n")
+        };
+        let changing = token("gas", "device", 'a') + &token("gas", "device", 'b');
+        assert_eq!(problems(&changing), [""; 0]);
+        let wrong = changing + &token("gas", "viewer", 'c') + &token(OWN_NAME, "device", 'd');
+        let told = problems(&wrong);
+        assert!(told.len() == 2 && told[0].contains("two roles"), "{told:?}");
+        assert!(told[1].contains("the service's own name"), "{told:?}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bundle;
 use crate::cli::Demo;
-use crate::config::{self, Config};
+use crate::config::{self, Config, OWN_NAME};
 use crate::http_client::Client;
 use crate::service::{Service, Start};
 use inbox::Inbox;
@@ -152,7 +152,7 @@ async fn connect(
     token: &str,
     id: &str,
 ) -> Result<MqttClient, String> {
-    let url = format!("mqtt://citywatch:{token}@{broker}");
+    let url = format!("mqtt://{OWN_NAME}:{token}@{broker}");
     let client = MqttClient::connect(&url, id, ClientOptions::default())
         .map_err(|error| error.to_string())?;
     client

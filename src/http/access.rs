@@ -67,12 +67,9 @@ impl Tokens {
         }
     }
 
-    /// Names of all bearers that may do what `role` may.
-    pub fn names(&self, role: Role) -> impl Iterator<Item = &str> {
-        self.by_hash
-            .values()
-            .filter(move |bearer| bearer.may(role))
-            .map(|bearer| bearer.name.as_str())
+    /// Everybody who bears a token; all tokens of one name have one role.
+    pub fn bearers(&self) -> impl Iterator<Item = &Bearer> {
+        self.by_hash.values()
     }
 
     /// The bearer of `token`.

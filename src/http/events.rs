@@ -1,5 +1,6 @@
-//! Server-sent events: what changes, as it changes, without gaps. A follower that was away sends the
-//! number of the last event it saw in `Last-Event-ID` and goes on from there.
+//! Server-sent events: what changes, as it changes. A follower that was away sends the number of the last
+//! event it saw in `Last-Event-ID` and goes on from there; what was forgotten meanwhile is announced as a gap
+//! and never skipped silently.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -40,7 +41,21 @@ pub struct EventFrame {
     committed_us: Option<i64>,
 }
 
+/// The data of a frame `gap`: events were forgotten before this follower had them
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Gap {
+    /// The last event that the follower has
+    after: i64,
+    /// The oldest event that is still kept; it comes next
+    from: i64,
+}
+
 /// What changes, as it changes
+///
+/// Each frame's `event` is the kind of what happened, its `id` the number to go on from, its data an
+/// `EventFrame`. Events are kept for seven days. A follower that comes back later than that, or is slower,
+/// first gets a frame `gap` without an `id`, its data a `Gap`: it has missed events and must load again what it
+/// shows; the stream goes on with the oldest event that is kept.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventQuery),
     responses((status = 200, content_type = "text/event-stream", body = EventFrame), Problems))]
 pub async fn stream(
@@ -77,11 +92,14 @@ pub async fn stream(
         app,
         newest,
         after,
-        waiting: Vec::new().into_iter(),
+        waiting: Vec::new().into_iter().peekable(),
     };
     let frames = futures::stream::unfold(follower, |mut follower| async move {
-        let event = follower.next().await?;
-        Some((Ok(frame(&follower.app, event)), follower))
+        let frame = match follower.next().await? {
+            Next::Event(event) => frame(&follower.app, event),
+            Next::Gap(gap) => written(Frame::default().event("gap"), gap),
+        };
+        Some((Ok(frame), follower))
     });
     Ok(Sse::new(frames).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }
@@ -93,16 +111,24 @@ fn frame(app: &App, event: Event) -> Frame {
     } else {
         None
     };
-    let frame = Frame::default().id(id).event(kind);
-    frame
-        .json_data(EventFrame {
-            event,
-            committed_us,
-        })
-        .unwrap_or_else(|error| {
-            tracing::error!(%error, "an event could not be written");
-            Frame::default().comment("an event could not be written")
-        })
+    let data = EventFrame {
+        event,
+        committed_us,
+    };
+    written(Frame::default().id(id).event(kind), data)
+}
+
+fn written(frame: Frame, data: impl Serialize) -> Frame {
+    frame.json_data(data).unwrap_or_else(|error| {
+        tracing::error!(%error, "an event could not be written");
+        Frame::default().comment("an event could not be written")
+    })
+}
+
+/// What a follower is told next.
+enum Next {
+    Event(Event),
+    Gap(Gap),
 }
 
 struct Follower {
@@ -110,22 +136,31 @@ struct Follower {
     newest: watch::Receiver<i64>,
     stop: watch::Receiver<bool>,
     after: i64,
-    waiting: std::vec::IntoIter<Event>,
+    waiting: std::iter::Peekable<std::vec::IntoIter<Event>>,
 }
 
 impl Follower {
-    /// The next event; `None` when the service stops or cannot read its ledger.
-    async fn next(&mut self) -> Option<Event> {
+    /// The next event, or that some are gone before it; `None` when the service stops or cannot read its
+    /// ledger.
+    async fn next(&mut self) -> Option<Next> {
         loop {
+            // events are numbered without holes, so a hole is what was forgotten
+            let after = self.after;
+            if let Some(from) = self.waiting.peek().map(|event| event.id)
+                && from > after + 1
+            {
+                self.after = from - 1;
+                return Some(Next::Gap(Gap { after, from }));
+            }
             if let Some(event) = self.waiting.next() {
                 self.after = event.id;
-                return Some(event);
+                return Some(Next::Event(event));
             }
             self.newest.mark_unchanged();
             match self.app.ledger.events_after(self.after, BATCH).await {
                 Ok(events) if events.is_empty() => {}
                 Ok(events) => {
-                    self.waiting = events.into_iter();
+                    self.waiting = events.into_iter().peekable();
                     continue;
                 }
                 Err(error) => {

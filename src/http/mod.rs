@@ -5,6 +5,7 @@ mod access;
 mod alerts;
 mod call;
 mod deliveries;
+mod entrance;
 mod events;
 mod feed;
 mod problem;
@@ -25,7 +26,6 @@ use citywatch_alerting::Ledger;
 use citywatch_alerting::ledger::AlertState;
 use citywatch_ingest::{History, Intake, Journal};
 use citywatch_model::{Position, Text};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
@@ -33,7 +33,8 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use access::{Tokens, admin_token, new_token};
+pub use access::{Bearer, Tokens, admin_token, new_token};
+pub use entrance::{Entrance, Waiting};
 use problem::Problem;
 
 use crate::pipeline::{Facts, Notes};
@@ -80,7 +81,7 @@ impl std::ops::Deref for App {
 
 #[derive(OpenApi)]
 #[openapi(
-    components(schemas(Problem, AlertState)),
+    components(schemas(Problem, AlertState, events::Gap)),
     info(
         title = "Citywatch",
         description = "Real-time urban safety risk monitoring and early warning. Times are RFC 3339 in UTC; errors are RFC 9457 problem documents."
@@ -133,11 +134,11 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
 }
 
 /// The whole HTTP service.
-fn router(app: App, tokens: Tokens) -> Router {
+pub fn router(app: App, tokens: Tokens) -> Router {
     let (api, description) = routes();
     let description = Arc::new(description);
     api.layer(middleware::from_fn_with_state(tokens, access::authenticate))
-        .route("/healthz", get(|| async { "ok" }))
+        .route("/healthz", get(|| async { healthy() }))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))
         .route(
@@ -165,24 +166,9 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     Problem::internal(&"a handler panicked").into_response()
 }
 
-/// Serves until `stop`, then lets running requests end.
-pub async fn serve(
-    listener: TcpListener,
-    app: App,
-    tokens: Tokens,
-    mut stop: watch::Receiver<bool>,
-) {
-    let router = router(app, tokens).into_make_service_with_connect_info::<std::net::SocketAddr>();
-    let stopped = async move {
-        // an error means that the service is gone, which is the same to us
-        drop(stop.wait_for(|stop| *stop).await);
-    };
-    if let Err(error) = axum::serve(listener, router)
-        .with_graceful_shutdown(stopped)
-        .await
-    {
-        tracing::error!(%error, "the HTTP server has ended; restart the service");
-    }
+/// The process runs and answers.
+fn healthy() -> &'static str {
+    "ok"
 }
 
 #[cfg(test)]

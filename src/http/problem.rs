@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::BODY_LIMIT;
+
 /// What went wrong, where, and what to do.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
@@ -50,6 +52,17 @@ impl Problem {
         Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail)
     }
 
+    /// The body could not be taken; `said` is what the HTTP library says of it.
+    pub fn bad_body(status: StatusCode, said: String) -> Problem {
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = format!(
+                "the body is larger than {BODY_LIMIT} bytes, which is the most that is taken: send it in parts"
+            );
+            return Problem::new(status, "too-large", detail);
+        }
+        Problem::new(status, "bad-body", said)
+    }
+
     /// Something inside failed; logged here, once, because the caller cannot mend it.
     pub fn internal(error: &dyn std::fmt::Display) -> Problem {
         tracing::error!(%error, "a request failed inside");
@@ -76,7 +89,7 @@ impl IntoResponse for Problem {
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Problem {
-        Problem::new(rejection.status(), "bad-body", rejection.body_text())
+        Problem::bad_body(rejection.status(), rejection.body_text())
     }
 }
 

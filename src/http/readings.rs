@@ -68,13 +68,11 @@ pub async fn accept(
     let payload = match body {
         Ok(payload) => payload,
         Err(rejection) => {
+            let problem = Problem::bad_body(rejection.status(), rejection.body_text());
             app.intake
-                .refuse_unread(Door::Http, &source, rejection.body_text());
-            return Err(Problem::new(
-                rejection.status(),
-                "bad-body",
-                rejection.body_text(),
-            ));
+                .refuse_unread(Door::Http, &source, problem.detail.clone())
+                .await;
+            return Err(problem);
         }
     };
     let message = Message {

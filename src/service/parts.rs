@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use citywatch_alerting::channel::{CapMqtt, Channel, Publisher, Timeouts, Webhook};
 use citywatch_alerting::{Ledger, Outbox, OutboxConfig, Settings};
-use citywatch_ingest::broker::{BrokerConfig, BrokerError, EmbeddedBroker, User};
+use citywatch_ingest::broker::{Access, BrokerConfig, BrokerError, EmbeddedBroker, User};
 use citywatch_ingest::client::{ClientOptions, MqttClient};
 use citywatch_ingest::decode::Format;
 use citywatch_ingest::topic::{Template, Templates};
@@ -15,8 +15,8 @@ use tokio::net::TcpListener;
 
 use super::{Start, StartError, failed};
 use crate::cap_broker::CapBroker;
-use crate::config::{Config, Role};
-use crate::http::{self, Tokens};
+use crate::config::{Config, OWN_NAME, Role};
+use crate::http::{self, Bearer, Tokens};
 
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| {
@@ -102,36 +102,44 @@ pub async fn open_broker(
     config: &Config,
     tokens: &Tokens,
     intake: &Intake,
+    metrics: &prometheus::Registry,
 ) -> Result<Option<EmbeddedBroker>, StartError> {
     if !config.broker.enabled {
         return Ok(None);
     }
-    let user = |name: &str| {
-        let (tokens, name) = (tokens.clone(), name.to_owned());
-        let verify = {
-            let name = name.clone();
-            move |password: &[u8]| {
-                let bearer = std::str::from_utf8(password)
-                    .ok()
-                    .and_then(|password| tokens.bearer(password));
-                bearer.is_some_and(|bearer| bearer.name == name && bearer.may(Role::Device))
-            }
-        };
-        User {
-            name,
-            verify: Arc::new(verify),
-        }
-    };
     let broker = BrokerConfig {
         max_packet: config.broker.max_packet,
         allow_anonymous: config.broker.anonymous(),
-        users: tokens.names(Role::Device).map(user).collect(),
+        users: tokens
+            .bearers()
+            .map(|bearer| user(tokens, bearer))
+            .collect(),
+        own_user: OWN_NAME.to_owned(),
         ..BrokerConfig::new(config.broker.listen)
     };
-    EmbeddedBroker::start(broker, intake.clone())
+    EmbeddedBroker::start(broker, intake.clone(), metrics)
         .await
         .map(Some)
         .map_err(failed)
+}
+
+/// A bearer as the broker knows it: the user name is the token's name, the password the token.
+fn user(tokens: &Tokens, bearer: &Bearer) -> User {
+    let (tokens, name) = (tokens.clone(), bearer.name.clone());
+    let verify = move |password: &[u8]| {
+        let bearer = std::str::from_utf8(password)
+            .ok()
+            .and_then(|password| tokens.bearer(password));
+        bearer.is_some_and(|bearer| bearer.name == name)
+    };
+    User {
+        name: bearer.name.clone(),
+        verify: Arc::new(verify),
+        access: Access {
+            publish: bearer.may(Role::Device),
+            subscribe: bearer.may(Role::Viewer),
+        },
+    }
 }
 
 pub fn cap_client(
@@ -140,7 +148,7 @@ pub fn cap_client(
     own_token: &str,
 ) -> Result<Option<MqttClient>, StartError> {
     let own =
-        embedded.map(|address| format!("mqtt://citywatch:{own_token}@{}", reachable(address)));
+        embedded.map(|address| format!("mqtt://{OWN_NAME}:{own_token}@{}", reachable(address)));
     let Some(url) = config.delivery.cap_broker.clone().or(own) else {
         return Ok(None);
     };

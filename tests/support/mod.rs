@@ -96,6 +96,12 @@ impl Service {
 
     /// Starts it and waits until it is ready.
     pub fn start(&mut self) {
+        self.begin();
+        wait_for("the service", || self.is_ready().then_some(()));
+    }
+
+    /// Starts it and waits for nothing.
+    pub fn begin(&mut self) {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -104,16 +110,24 @@ impl Service {
         command
             .arg(self.config())
             .stderr(log.expect("a file can be written"));
-        let mut child = command.spawn().expect("the program starts");
-        let log = self.folder.path().join("log");
-        let ready = || {
-            if let Ok(Some(status)) = child.try_wait() {
-                panic!("the service ended with {status}: {}", read(&log));
+        self.child = Some(command.spawn().expect("the program starts"));
+    }
+
+    /// Whether it says that it is ready; if it answers anything else, that must say what it waits for.
+    pub fn is_ready(&mut self) -> bool {
+        let child = self.child.as_mut().expect("it was started");
+        if let Ok(Some(status)) = child.try_wait() {
+            panic!("the service ended with {status}: {}", self.log());
+        }
+        match get(self.http, "/readyz", None) {
+            None => false,
+            Some((200, _)) => true,
+            Some((status, answer)) => {
+                let not_ready = status == 503 && answer.contains("problem:not-ready");
+                assert!(not_ready, "{status}: {answer}");
+                false
             }
-            get(self.http, "/readyz", None).filter(|(status, _)| *status == 200)
-        };
-        wait_for("the service", ready);
-        self.child = Some(child);
+        }
     }
 
     /// SIGKILL.

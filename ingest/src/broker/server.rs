@@ -14,9 +14,11 @@ use rmqtt::types::{Message, Reason};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::hooks::{self, Road, Rules};
+use super::hooks;
+use super::rules::{Ends, Road, Rules};
 use super::{BrokerConfig, BrokerError};
 use crate::intake::Intake;
+use crate::metrics::BrokerMetrics;
 
 const MAX_SESSIONS: usize = 10_000;
 
@@ -60,14 +62,17 @@ impl EmbeddedBroker {
     /// Listens, and serves clients from now on.
     ///
     /// # Errors
-    /// An address that cannot be listened on, or settings under which nobody could connect.
+    /// An address that cannot be listened on, settings under which nobody could connect, or metrics that
+    /// are registered already.
     pub async fn start(
         config: BrokerConfig,
         intake: Intake,
+        metrics: &prometheus::Registry,
     ) -> Result<EmbeddedBroker, BrokerError> {
         if config.users.is_empty() && !config.allow_anonymous {
             return Err(BrokerError::NobodyAllowed);
         }
+        let metrics = BrokerMetrics::register(metrics)?;
         let listener = bind(&config)?;
         let local = listener.local_addr().unwrap_or(config.listen);
         // the load check would turn clients away whenever the machine is busy, which is when they matter
@@ -76,14 +81,12 @@ impl EmbeddedBroker {
             .busy_check_enable(false)
             .build()
             .await;
-        let road: Road = Arc::new(RwLock::new(Some(intake)));
-        let rules = Rules {
-            road: Arc::clone(&road),
-            users: config.users,
-            allow_anonymous: config.allow_anonymous,
-            own_topics: config.own_topics,
-            own_user: config.own_user,
+        let ends = Ends {
+            context: context.clone(),
+            intake,
         };
+        let road: Road = Arc::new(RwLock::new(Some(ends)));
+        let rules = Rules::new(config, Arc::clone(&road), metrics);
         let register = hooks::install(&context, rules).await;
         let server = MqttServer::new(context.clone())
             .listener_by_id(listener, local.port())
@@ -157,7 +160,8 @@ fn bind(config: &BrokerConfig) -> Result<Listener, BrokerError> {
         .max_connections(MAX_SESSIONS)
         .max_handshaking_limit(MAX_HANDSHAKES)
         .max_packet_size(config.max_packet)
-        .allow_anonymous(config.allow_anonymous)
+        // clients without a name would not be shown to our handlers, which judge their last wills too
+        .allow_anonymous(false)
         .max_inflight(MAX_INFLIGHT)
         .max_mqueue_len(MAX_QUEUED)
         .max_topic_levels(MAX_TOPIC_LEVELS)

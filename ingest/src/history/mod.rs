@@ -277,7 +277,7 @@ impl History {
         Observations::new(self.clone(), from, to)
     }
 
-    /// Keeps a rejected payload, and forgets the oldest above [`KEPT_REJECTED`].
+    /// Keeps a rejected payload, and forgets the oldest above [`KEPT_REJECTED`]. Blocks on the disk.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -287,6 +287,12 @@ impl History {
             .with_store(|store| store.write_rejected(*next, payload))?;
         *next += 1;
         Ok(())
+    }
+
+    /// Makes every [`History::keep_rejected`] wait as if for a slow disk, until the guard is dropped.
+    #[cfg(test)]
+    pub(crate) fn hold_rejected(&self) -> parking_lot::MutexGuard<'_, u64> {
+        self.inner.next_rejected.lock()
     }
 
     /// The newest rejected payloads, newest first, at most `limit`.

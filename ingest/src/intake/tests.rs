@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use citywatch_model::{Body, Observation, Registry, Sensor, Time, flags, name};
 
@@ -11,10 +12,12 @@ use crate::rejected::Reason;
 use crate::{Clock, History, Journal, JournalConfig, JournalError};
 
 const NOW: i64 = 1_790_000_000_000;
+const LIMIT: Duration = Duration::from_secs(20);
 
 struct Bench {
     intake: Intake,
     journal: Journal,
+    history: History,
     metrics: prometheus::Registry,
 }
 
@@ -31,7 +34,7 @@ fn bench(dir: &Path) -> Bench {
     let registry = Arc::new(registry(&["g-1"]));
     let intake = Intake::new(
         journal.clone(),
-        history,
+        history.clone(),
         clock,
         registry,
         IntakeConfig::default(),
@@ -41,6 +44,7 @@ fn bench(dir: &Path) -> Bench {
     Bench {
         intake,
         journal,
+        history,
         metrics,
     }
 }
@@ -190,6 +194,50 @@ async fn a_message_that_is_wrong_as_a_whole_is_answered_without_journalling() {
     }
     assert_eq!(bench.intake.rejected(10).unwrap().len(), 3);
     assert_eq!(bench.journal.last(), 0);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_slow_disk_under_rejected_payloads_holds_up_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = bench(dir.path());
+    let (holding, held) = tokio::sync::oneshot::channel();
+    let (go_on, told) = std::sync::mpsc::channel();
+    let history = bench.history.clone();
+    let disk = std::thread::spawn(move || {
+        let _guard = history.hold_rejected();
+        holding.send(()).unwrap();
+        told.recv_timeout(LIMIT)
+    });
+    held.await.unwrap();
+    let others = async {
+        bench
+            .publish("citywatch/readings/g-1", r#"{"value":1}"#)
+            .await;
+        go_on.send(()).unwrap();
+    };
+    tokio::join!(bench.publish("citywatch/readings/g-1", "nonsense"), others);
+    let went_on = disk.join().unwrap();
+    assert_eq!(went_on, Ok(()), "the thread that serves others was held up");
+    assert_eq!(bench.intake.rejected(10).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn rejected_payloads_keep_their_order_and_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = bench(dir.path());
+    for number in 0..50 {
+        let payload = format!("bad {number}");
+        let answer = bench.publish("citywatch/readings/g-1", &payload).await;
+        assert_eq!(answer.rejected.len(), 1);
+    }
+    let kept = bench.intake.rejected(100).unwrap();
+    let kept: Vec<_> = kept.iter().map(|kept| kept.payload.clone()).collect();
+    let expected: Vec<_> = (0..50)
+        .rev()
+        .map(|number| format!("bad {number}"))
+        .collect();
+    assert_eq!(kept, expected);
+    assert!(bench.metric(r#"citywatch_intake_rejected_total{reason="malformed_json"} 50"#));
 }
 
 #[tokio::test]

@@ -4,16 +4,26 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use super::problem::{Problem, Problems, utf8};
 use super::row::Row;
 
+/// The form of the file.
+const EXAMPLE: &str = "a list with one entry for each sensor, such as `- { sensor_id: up-0001, lat: 31.82, lon: 117.22, measurements: [water_depth] }`";
+
 pub(super) fn rows(file: &Path, bytes: &[u8]) -> Result<(Vec<Row>, Problems), Problems> {
     let text = utf8(file, bytes)?;
-    let entries: Vec<Spanned<Entry>> =
-        serde_saphyr::from_str(text).map_err(|error| unreadable(file, &error))?;
+    let form = serde_saphyr::from_str(text).map_err(|error| unreadable(file, &error, EXAMPLE))?;
+    let entries: Vec<Spanned<Entry>> = match form {
+        Form::List(entries) => entries,
+        Form::Map(key) => {
+            let message = format!("the file is no list but begins with this key: write {EXAMPLE}");
+            let problem = Problem::of(file).line(key.referenced.line());
+            return Err(Problems::one(problem.value(&key.value).message(message)));
+        }
+    };
     let row = |entry: Spanned<Entry>| Row {
         line: entry.referenced.line(),
         cells: entry
@@ -27,14 +37,58 @@ pub(super) fn rows(file: &Path, bytes: &[u8]) -> Result<(Vec<Row>, Problems), Pr
     Ok((entries.into_iter().map(row).collect(), Problems::default()))
 }
 
-/// What the YAML library says, with its line but without its picture of the file.
-pub(super) fn unreadable(file: &Path, error: &serde_saphyr::Error) -> Problems {
+/// What the YAML library says, with its line but without its picture of the file, and how the file should
+/// look.
+pub(super) fn unreadable(file: &Path, error: &serde_saphyr::Error, example: &str) -> Problems {
     let said = error.without_snippet().to_string();
-    let problem = Problem::of(file).message(format!("cannot be read: {said}"));
+    let message = format!("cannot be read: {said}: write {example}");
+    let problem = Problem::of(file).message(message);
     Problems::one(match error.location() {
         Some(location) => problem.line(location.line()),
         None => problem,
     })
+}
+
+/// What the file turns out to be.
+enum Form {
+    List(Vec<Spanned<Entry>>),
+    /// No registry; the first key shows where.
+    Map(Spanned<String>),
+}
+
+impl<'de> Deserialize<'de> for Form {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Form, D::Error> {
+        struct FormVisitor;
+        impl<'de> Visitor<'de> for FormVisitor {
+            type Value = Form;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of sensors")
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Form, E> {
+                Ok(Form::List(Vec::new()))
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut items: S) -> Result<Form, S::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = items.next_element()? {
+                    entries.push(entry);
+                }
+                Ok(Form::List(entries))
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Form, M::Error> {
+                let Some(first) = map.next_key()? else {
+                    return Ok(Form::List(Vec::new()));
+                };
+                map.next_value::<IgnoredAny>()?;
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Form::Map(first))
+            }
+        }
+        deserializer.deserialize_any(FormVisitor)
+    }
 }
 
 #[derive(Default)]

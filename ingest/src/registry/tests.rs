@@ -72,6 +72,9 @@ fn files_that_are_no_registry() {
         check("sensors.csv", ""),
         check("sensors.txt", ""),
         check("sensors.yaml", "sensors: 5\n"),
+        check("sensors.yaml", "# ours\nsensors:\n  - sensor_id: a\n"),
+        check("sensors.yaml", "just text\n"),
+        check("zones.yaml", "regions:\n  - { id: a }\n"),
         check(
             "sensors.yaml",
             "- sensor_id: a\n- sensor_id: a\n- name: b\n",

@@ -32,6 +32,9 @@ pub struct Zones {
     zones: BTreeMap<Name, Zone>,
 }
 
+/// The form of the file.
+const EXAMPLE: &str = "the one key `zones` with a list, such as `zones: [{ id: luyang, name: { zh: 庐阳区, en: Luyang }, parent: hefei }]`";
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -61,7 +64,7 @@ impl Zones {
         let bytes = read(path)?;
         let text = utf8(path, &bytes)?;
         let written: Written =
-            serde_saphyr::from_str(text).map_err(|error| unreadable(path, &error))?;
+            serde_saphyr::from_str(text).map_err(|error| unreadable(path, &error, EXAMPLE))?;
         let mut problems = Problems::default();
         let mut zones = BTreeMap::new();
         let mut lines = BTreeMap::new();
