@@ -1,9 +1,9 @@
-//! A small client of our own API, for `simulate` and the demo's click. Plain HTTP to a near address.
+//! A small client of our own API, for the command line and the demo's click. Plain HTTP to a near address.
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::{Method, Request, Response, header};
+use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -65,12 +65,25 @@ impl Client {
             .map_err(|error| failed(&error))
     }
 
-    async fn call(
+    /// Any call with its status and JSON; a body that is no JSON is a text.
+    pub async fn ask(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Value, String> {
+    ) -> Result<(StatusCode, Value), String> {
+        let (status, bytes) = self.answer(method, path, body).await?;
+        let json = serde_json::from_slice(&bytes);
+        let text = |_| Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        Ok((status, json.unwrap_or_else(text)))
+    }
+
+    async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Bytes), String> {
         let response = self.send(method, path, body).await?;
         let status = response.status();
         let bytes = response
@@ -79,6 +92,16 @@ impl Client {
             .await
             .map_err(|error| error.to_string())?
             .to_bytes();
+        Ok((status, bytes))
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, String> {
+        let (status, bytes) = self.answer(method, path, body).await?;
         if !status.is_success() {
             return Err(format!(
                 "{path} answered {status}: {}",

@@ -5,6 +5,7 @@
     reason = "the command line speaks on standard output"
 )]
 
+mod backtest;
 mod bundle;
 mod cap_broker;
 mod cli;
@@ -13,6 +14,7 @@ mod config;
 mod demo;
 mod http;
 mod http_client;
+mod in_force;
 mod latency;
 mod lock;
 mod pipeline;
@@ -33,6 +35,9 @@ fn main() -> ExitCode {
         Command::Backtest(options) => command::backtest::run(&options),
         Command::Run(options) => serve(LogForm::Json, command::run::run(options)),
         Command::Demo(options) => serve(LogForm::Text, demo::run(options)),
+        Command::Apply(options) => serve(LogForm::Text, command::district::apply(options)),
+        Command::Diff(options) => serve(LogForm::Text, command::district::diff(options)),
+        Command::Export(options) => serve(LogForm::Text, command::district::export(options)),
         Command::Simulate(options) => serve(LogForm::Text, command::simulate::run(options)),
     }
 }

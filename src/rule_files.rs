@@ -11,24 +11,34 @@ use crate::config::Problem;
 pub fn read(paths: &[PathBuf]) -> Result<Vec<RuleSource>, Vec<Problem>> {
     let mut sources = Vec::new();
     let mut problems = Vec::new();
-    for path in paths {
-        match files(path) {
-            Ok(files) => {
-                for file in files {
-                    match std::fs::read_to_string(&file) {
-                        Ok(text) => sources.push(RuleSource {
-                            file: file.display().to_string(),
-                            text,
-                        }),
-                        Err(error) => problems.push(unreadable(&file, &error.to_string())),
-                    }
-                }
-            }
-            Err(error) => problems.push(unreadable(path, &error)),
+    for file in self::paths(paths)? {
+        match std::fs::read_to_string(&file) {
+            Ok(text) => sources.push(RuleSource {
+                file: file.display().to_string(),
+                text,
+            }),
+            Err(error) => problems.push(unreadable(&file, &error.to_string())),
         }
     }
     if problems.is_empty() {
         Ok(sources)
+    } else {
+        Err(problems)
+    }
+}
+
+/// The rule files behind `paths`.
+pub fn paths(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<Problem>> {
+    let mut found = Vec::new();
+    let mut problems = Vec::new();
+    for path in paths {
+        match files(path) {
+            Ok(files) => found.extend(files),
+            Err(error) => problems.push(unreadable(path, &error)),
+        }
+    }
+    if problems.is_empty() {
+        Ok(found)
     } else {
         Err(problems)
     }

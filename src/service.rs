@@ -11,15 +11,15 @@ use citywatch_alerting::{Ledger, Outbox};
 use citywatch_ingest::broker::EmbeddedBroker;
 use citywatch_ingest::client::MqttClient;
 use citywatch_ingest::{Clock, History, Intake, IntakeConfig, Journal};
-use citywatch_model::Body;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::bundle::Bundle;
 use crate::config::{Config, OWN_NAME, Role};
 use crate::http::{self, App, Entrance, Waiting};
+use crate::in_force::{self, Keeper};
 use crate::lock::{self, FolderLock};
-use crate::pipeline::{Facts, Pipeline};
+use crate::pipeline::{EngineSetup, Facts, Pipeline, SavedStates};
 
 /// How long the last readings may take to reach the alert book when the service stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
@@ -28,7 +28,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 /// What a start needs besides the configuration.
 pub struct Start {
-    pub bundle: Bundle,
+    /// What the files say, or what is wrong in them: that matters only if they are to be put in force.
+    pub bundle: Result<Bundle, Vec<String>>,
     pub clock: Clock,
     /// Put the bundle in force even if another one is.
     pub apply_bundle: bool,
@@ -75,14 +76,21 @@ impl Service {
         let (entrance, http_server) = Entrance::serve(listener, stop.clone());
 
         let journal = parts::open_journal(config, &start.clock, &metrics)?;
-        let ledger = parts::open_ledger(config, &start, http, &metrics).await?;
+        let ledger = parts::open_ledger(config, &start.clock, http, &metrics).await?;
+        let present = in_force::begin(&ledger, start.bundle, start.apply_bundle).await;
+        let present = present.map_err(StartError)?;
+        present.enter(&ledger);
         let history = History::open(folder.join("history"), &metrics).map_err(failed)?;
         let before = journal.last();
         let pipeline = Pipeline::start(
             &journal,
             ledger.clone(),
             history.clone(),
-            config.engine.workers,
+            EngineSetup {
+                workers: config.engine.workers,
+                saved: SavedStates::new(folder.join("engine")),
+                save_every: config.engine.save_every.to_std(),
+            },
             &metrics,
         )
         .map_err(StartError)?;
@@ -92,7 +100,9 @@ impl Service {
         });
         let facts = rebuilt(&pipeline, before).await?;
         entrance.wait_for(Waiting::Doors);
-        let registry = put_in_force(&journal, &facts, &start).await?;
+        let held = (facts.registry.clone(), facts.in_force.clone());
+        let keeper = Keeper::start(ledger.clone(), journal.clone(), present, held).await;
+        let keeper = keeper.map_err(StartError)?;
 
         let intake_config = IntakeConfig {
             templates: parts::templates(config)?,
@@ -102,11 +112,15 @@ impl Service {
             journal.clone(),
             history.clone(),
             start.clock.clone(),
-            registry,
+            keeper.registry(),
             intake_config,
             &metrics,
         )
         .map_err(failed)?;
+        if let Err(error) = keeper.expire(&intake).await {
+            tracing::warn!(%error, "modes whose time has passed stay for now; trying again");
+        }
+        tokio::spawn(keeper.clone().watch(intake.clone(), stop.clone()));
         let own_token = http::new_token();
         let tokens = parts::tokens(config, folder)?.with(OWN_NAME, Role::Admin, &own_token);
         let embedded_broker = parts::open_broker(config, &tokens, &intake, &metrics).await?;
@@ -118,6 +132,7 @@ impl Service {
             name: config.service.name.clone(),
             public_url: parts::public_url(config, http),
             ledger: ledger.clone(),
+            keeper,
             intake,
             history,
             journal: journal.clone(),
@@ -198,44 +213,6 @@ async fn rebuilt(pipeline: &Pipeline, last: u64) -> Result<Arc<Facts>, StartErro
         .await
         .map_err(|_| ended())?;
     Ok(pipeline.facts.borrow().clone())
-}
-
-/// Journals the bundle if nothing is in force yet or the start asks for it, and that the service has started.
-async fn put_in_force(
-    journal: &Journal,
-    facts: &Facts,
-    start: &Start,
-) -> Result<Arc<citywatch_model::Registry>, StartError> {
-    let bundle = &start.bundle;
-    let registry_change = facts.registry.change_to(&bundle.registry);
-    let rules_differ = *facts.sources != bundle.sources;
-    let first = facts.is_empty();
-    let mut bodies = Vec::new();
-    let mut registry = facts.registry.clone();
-    if first || start.apply_bundle {
-        if let Some(change) = registry_change {
-            tracing::info!(
-                sensors = change.upsert.len(),
-                removed = change.remove.len(),
-                "registry put in force"
-            );
-            bodies.push(Body::Registry(Arc::new(change)));
-            registry = Arc::new(bundle.registry.clone());
-        }
-        if rules_differ {
-            tracing::info!(rules = bundle.rules.rules.len(), "rules put in force");
-            bodies.push(Body::Rules(Arc::new(bundle.sources.clone())));
-        }
-    } else if registry_change.is_some() || rules_differ {
-        tracing::warn!(
-            sensors = registry_change.map_or(0, |change| change.upsert.len() + change.remove.len()),
-            rules = rules_differ,
-            "the bundle in the files differs from the one in force, which stays; start with --apply-bundle to put the files in force"
-        );
-    }
-    bodies.push(Body::Start);
-    journal.append(bodies).await.map_err(failed)?;
-    Ok(registry)
 }
 
 async fn prune(ledger: Ledger, mut stop: watch::Receiver<bool>) {

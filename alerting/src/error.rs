@@ -27,6 +27,16 @@ pub enum LedgerError {
         /// What it is now.
         present: i64,
     },
+    /// The rules, sensors and plans in force are not those that the caller saw.
+    #[error(
+        "version {present} is in force and no longer {seen}: read again what is in force, then decide"
+    )]
+    StaleVersion {
+        /// What the caller saw.
+        seen: i64,
+        /// What is in force.
+        present: i64,
+    },
     /// The call itself is wrong.
     #[error("{0}")]
     Invalid(String),
@@ -75,7 +85,10 @@ impl LedgerError {
     /// Somebody was faster: the caller should read again and decide anew.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        matches!(self, LedgerError::Conflict(_) | LedgerError::Stale { .. })
+        matches!(
+            self,
+            LedgerError::Conflict(_) | LedgerError::Stale { .. } | LedgerError::StaleVersion { .. }
+        )
     }
 
     /// What was asked for does not exist.

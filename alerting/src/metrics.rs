@@ -96,10 +96,11 @@ impl Metrics {
             self.alerts_open
                 .with_label_values(&[alert.hazard.as_str(), alert.level.word()])
         };
-        for alert in before.into_iter().filter(|alert| alert.is_open()) {
+        let shown = |alert: &&Alert| alert.is_open() && !alert.shadow;
+        for alert in before.into_iter().filter(shown) {
             gauge(alert).dec();
         }
-        for alert in after.into_iter().filter(|alert| alert.is_open()) {
+        for alert in after.into_iter().filter(shown) {
             gauge(alert).inc();
         }
     }

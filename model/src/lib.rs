@@ -13,9 +13,11 @@ mod transition;
 
 pub use duration::{Duration, DurationError};
 pub use level::{Level, UnknownLevel};
-pub use record::{Body, LinkState, Observation, Position, Record, RuleSource, Value, flags};
-pub use rule_info::RuleInfo;
-pub use sensor::{Registry, RegistryChange, Sensor};
+pub use record::{
+    Body, LinkState, Observation, Position, Record, RuleSource, RulesInForce, Value, flags,
+};
+pub use rule_info::{Mode, RuleInfo};
+pub use sensor::{Registry, RegistryChange, Sensor, Zones};
 pub use text::Text;
 pub use time::{Time, TimeError};
 pub use transition::{Transition, TransitionKind};

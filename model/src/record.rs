@@ -1,11 +1,12 @@
 //! What the journal holds and the engine reads: everything that can change a result, in one order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::{Name, RegistryChange, Time};
+use crate::{Mode, Name, RegistryChange, Time};
 
 /// The place of a record in the journal: 1, 2, 3, … without gaps. 0 is "before the first".
 pub type Position = u64;
@@ -58,6 +59,29 @@ pub struct RuleSource {
     pub text: String,
 }
 
+/// The rules that are in force together, with all that engine and alert book need to know about them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RulesInForce {
+    /// Version of the bundle that they belong to; 0 outside a service.
+    pub version: i64,
+    /// Their files.
+    pub sources: Vec<RuleSource>,
+    /// Version of each rule; absent: unknown.
+    pub rule_versions: BTreeMap<Name, i64>,
+    /// Modes that stand above what the files say.
+    pub modes: BTreeMap<Name, Mode>,
+}
+
+impl From<Vec<RuleSource>> for RulesInForce {
+    /// Rules without a history, as backtests and tests have them.
+    fn from(sources: Vec<RuleSource>) -> RulesInForce {
+        RulesInForce {
+            sources,
+            ..RulesInForce::default()
+        }
+    }
+}
+
 /// Whether a broker link has just come up or gone down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LinkState {
@@ -86,7 +110,7 @@ pub enum Body {
     /// Sensors were registered, changed or removed.
     Registry(Arc<RegistryChange>),
     /// From here on exactly these rules are in force.
-    Rules(Arc<Vec<RuleSource>>),
+    Rules(Arc<RulesInForce>),
 }
 
 /// One entry of the journal.

@@ -30,6 +30,9 @@ pub struct Sensor {
     /// Usual time between two readings.
     #[serde(default)]
     pub interval: Option<Duration>,
+    /// Usual time between two readings while an alert of the sensor is open, if it reports faster then.
+    #[serde(default)]
+    pub interval_alarm: Option<Duration>,
     /// After this long without a reading its newest value counts as unknown.
     #[serde(default)]
     pub stale_after: Option<Duration>,
@@ -54,6 +57,7 @@ impl Sensor {
             tags: BTreeMap::new(),
             measurements: Vec::new(),
             interval: None,
+            interval_alarm: None,
             stale_after: None,
             min: None,
             max: None,
@@ -75,22 +79,45 @@ impl Sensor {
     }
 }
 
-/// All registered sensors by id, in the order of their ids, and the parent of each zone.
+/// How zones nest and what time it is in them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Zones {
+    /// Zone to the zone that contains it; a top zone is absent.
+    pub parents: BTreeMap<Name, Name>,
+    /// Zone to its IANA time zone, such as `Asia/Shanghai`; one without takes that of the zone around it.
+    pub time_zones: BTreeMap<Name, Name>,
+    /// The time zone where no zone says; empty means UTC.
+    pub time_zone: Name,
+}
+
+impl Zones {
+    /// The zone and all that contain it, innermost first. A cycle ends the walk.
+    pub fn around(&self, zone: Name) -> impl Iterator<Item = Name> {
+        let limit = self.parents.len() + 1;
+        std::iter::successors(Some(zone), |inner| self.parents.get(inner).copied()).take(limit)
+    }
+
+    /// The IANA time zone of something that stands in `zone`; empty means UTC.
+    #[must_use]
+    pub fn time_zone_at(&self, zone: Option<Name>) -> Name {
+        zone.and_then(|zone| {
+            self.around(zone)
+                .find_map(|zone| self.time_zones.get(&zone).copied())
+        })
+        .unwrap_or(self.time_zone)
+    }
+}
+
+/// All registered sensors by id, in the order of their ids, and the zones that they stand in.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Registry {
     /// Sensors by id.
     pub sensors: BTreeMap<Name, Sensor>,
-    /// Zone to the zone that contains it; a top zone is absent.
-    pub zone_parents: BTreeMap<Name, Name>,
+    /// Zones.
+    pub zones: Zones,
 }
 
 impl Registry {
-    /// The zone and all that contain it, innermost first. A cycle ends the walk.
-    pub fn zones_around(&self, zone: Name) -> impl Iterator<Item = Name> {
-        let limit = self.zone_parents.len() + 1;
-        std::iter::successors(Some(zone), |inner| self.zone_parents.get(inner).copied()).take(limit)
-    }
-
     /// What must change to make `self` into `newer`; `None` if nothing.
     #[must_use]
     pub fn change_to(&self, newer: &Registry) -> Option<RegistryChange> {
@@ -107,11 +134,9 @@ impl Registry {
                 .filter(|id| !newer.sensors.contains_key(id))
                 .copied()
                 .collect(),
-            zone_parents: (self.zone_parents != newer.zone_parents)
-                .then(|| newer.zone_parents.clone()),
+            zones: (self.zones != newer.zones).then(|| newer.zones.clone()),
         };
-        let empty =
-            change.upsert.is_empty() && change.remove.is_empty() && change.zone_parents.is_none();
+        let empty = change.upsert.is_empty() && change.remove.is_empty() && change.zones.is_none();
         (!empty).then_some(change)
     }
 
@@ -123,8 +148,8 @@ impl Registry {
         for sensor in &change.upsert {
             self.sensors.insert(sensor.id, sensor.clone());
         }
-        if let Some(parents) = &change.zone_parents {
-            self.zone_parents.clone_from(parents);
+        if let Some(zones) = &change.zones {
+            self.zones.clone_from(zones);
         }
     }
 }
@@ -136,8 +161,8 @@ pub struct RegistryChange {
     pub upsert: Vec<Sensor>,
     /// Sensors that are gone.
     pub remove: Vec<Name>,
-    /// The new zone tree, if it changed.
-    pub zone_parents: Option<BTreeMap<Name, Name>>,
+    /// The new zones, if they changed.
+    pub zones: Option<Zones>,
 }
 
 #[cfg(test)]
@@ -157,7 +182,7 @@ mod tests {
         };
         let mut old = registry(vec![sensor("a", "1"), sensor("b", "1")]);
         let mut new = registry(vec![sensor("b", "2"), sensor("c", "1")]);
-        new.zone_parents.insert(name("street"), name("district"));
+        new.zones.parents.insert(name("street"), name("district"));
         let change = old.change_to(&new).unwrap();
         old.apply(&change);
         assert_eq!(old, new);
@@ -166,9 +191,21 @@ mod tests {
 
     #[test]
     fn zones_nest_and_a_cycle_ends() {
-        let mut registry = Registry::default();
-        registry.zone_parents.insert(name("cell"), name("street"));
-        registry.zone_parents.insert(name("street"), name("cell"));
-        assert_eq!(registry.zones_around(name("cell")).count(), 3);
+        let mut zones = Zones::default();
+        zones.parents.insert(name("cell"), name("street"));
+        zones.parents.insert(name("street"), name("cell"));
+        assert_eq!(zones.around(name("cell")).count(), 3);
+    }
+
+    #[test]
+    fn a_zone_takes_the_time_of_the_zone_around_it() {
+        let mut zones = Zones::default();
+        zones.parents.insert(name("cell"), name("street"));
+        zones
+            .time_zones
+            .insert(name("street"), name("Asia/Shanghai"));
+        let at = |zone: Option<&str>| zones.time_zone_at(zone.map(name));
+        assert_eq!(at(Some("cell")), "Asia/Shanghai");
+        assert_eq!((at(Some("elsewhere")), at(None)), (name(""), name("")));
     }
 }

@@ -99,7 +99,9 @@ fn epoch(criterion: &mut Criterion) {
         let (sender, epochs) = mpsc::channel();
         let engine =
             Engine::start(workers, Box::new(move |epoch| sender.send(epoch).unwrap())).unwrap();
-        let rules = Body::Rules(Arc::new(source(&["value >= 20 for 2m", "rise(10m) >= 11"])));
+        let rules = Body::Rules(Arc::new(
+            source(&["value >= 20 for 2m", "rise(10m) >= 11"]).into(),
+        ));
         engine
             .submit(
                 [Record {

@@ -10,6 +10,8 @@ use citywatch_model::{Duration, Level, Name, RuleInfo};
 pub struct RuleSet {
     /// Ordered by id, no id twice.
     pub rules: Vec<Arc<Rule>>,
+    /// New series, each after those that it is derived from; among those that are free of each other by id. No id twice.
+    pub derived: Vec<Arc<Derive>>,
 }
 
 /// One checked rule.
@@ -30,8 +32,13 @@ pub struct Rule {
     pub inputs: Vec<Name>,
     /// Sensors and measurements named by `sensor(ID, MEASUREMENT)`, none twice.
     pub remote: Vec<(Name, Name)>,
+    /// `escalate:`.
+    pub escalate: Option<Escalate>,
     /// Whether a condition names `age`.
     pub uses_age: bool,
+    /// Whether the rule looks at several sensors or at a derived series, so that the second stage evaluates it.
+    /// `sensor(ID, MEASUREMENT)` alone does not make it so.
+    pub second_stage: bool,
     /// Number of comparisons that carry `for` or `in N samples`; their `Proof::slot` counts from 0.
     pub proofs: usize,
 }
@@ -105,10 +112,159 @@ pub enum Expression {
     },
     /// Seconds since the newest reading of the rule's measurement arrived.
     Age,
+    /// `interval`: the sensor's usual time between two readings in seconds, while an alert of it is open that
+    /// of an alarm. Stands only against `age`, alone or times a constant, as `age > 3 * interval`. Unknown if the
+    /// registry does not say.
+    Interval,
+    /// `baseline(MEASUREMENT, d)`: mean of the readings at the same local hour over the last `days` complete
+    /// local days; unknown if fewer than half of these days have such readings.
+    Baseline {
+        /// Over which measurement.
+        measurement: Name,
+        /// How many local days before that of the newest event time.
+        days: u16,
+    },
+    /// `near(…)`, `zone(…)`, `count_near(…)`: over other sensors.
+    Group(Box<Group>),
     /// `-x`
     Negate(Box<Expression>),
     /// `a + b`, `a - b`, `a * b`, `a / b`
     Arithmetic(Box<Expression>, Arithmetic, Box<Expression>),
+}
+
+/// A function over the sensors around the rule's own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Which sensors.
+    pub reach: Reach,
+    /// What they measure.
+    pub measurement: Name,
+    /// What each of them contributes.
+    pub each: Contribution,
+    /// How contributions become one number.
+    pub aggregate: Aggregate,
+}
+
+/// Which sensors a group function looks at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Reach {
+    /// Others within this many metres, the sensor itself excluded.
+    Near(f64),
+    /// All in the sensor's own zone and the zones inside it, the sensor itself included.
+    Zone,
+}
+
+/// What one sensor contributes to a group.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Contribution {
+    /// Its newest value.
+    Newest,
+    /// A function of a window, which ends at its own newest event time.
+    Window(WindowFunction, Duration),
+}
+
+/// How contributions become one number. Those that are unknown, and those of stale sensors, do not take part.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Aggregate {
+    /// Unknown without contributions.
+    Min,
+    /// Unknown without contributions.
+    Max,
+    /// Unknown without contributions.
+    Mean,
+    /// 0 without contributions.
+    Sum,
+    /// How many satisfy the comparison; 0 without contributions.
+    Count(Operator, f64),
+}
+
+/// `escalate:`: where at least `sensors` subjects of the rule within `within_m` metres of each other's own
+/// place are at a level or above, the level is one higher there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Escalate {
+    /// Metres from the subject.
+    pub within_m: f64,
+    /// The subject itself counts; at least 2.
+    pub sensors: u32,
+}
+
+/// A new series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Derive {
+    /// Names it in messages; unique among derived series. That of a [`Method::Named`] is also the id of the
+    /// sensor that it belongs to.
+    pub id: Name,
+    /// What it measures.
+    pub measurement: Name,
+    /// In which unit.
+    pub unit: Name,
+    /// `where:` of the sensors that it is made at or from, as in a rule.
+    pub selector: Vec<(Name, Vec<Name>)>,
+    /// How it is made.
+    pub method: Method,
+}
+
+/// How a derived series is made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Method {
+    /// `value:` at each selected sensor that has its first measurement: an expression over `inputs`, one value
+    /// per event time of any of them.
+    Each {
+        /// The expression.
+        value: Expression,
+        /// Measurements that it names, none twice, at least one.
+        inputs: Vec<Name>,
+    },
+    /// `value:` over named sensors, at a sensor that the registry need not know: one value per event time (with
+    /// `align`, per bucket, at its beginning) once every input has one for it.
+    Named {
+        /// The expression.
+        value: Expression,
+        /// Sensors and measurements that it names, none twice, at least one.
+        inputs: Vec<(Name, Name)>,
+        /// Buckets of this length since 1970 UTC.
+        align: Option<Duration>,
+    },
+    /// `sum:` (or `mean:`, `min:`, `max:`) of a measurement over the selected sensors of each zone, at a sensor
+    /// with the id of the zone: one value per event time or bucket once every sensor that is not stale has one.
+    Zones {
+        /// `Sum`, `Mean`, `Min` or `Max`.
+        aggregate: Aggregate,
+        /// Of what.
+        of: Name,
+        /// Buckets of this length since 1970 UTC.
+        align: Option<Duration>,
+    },
+    /// `daily:` at each selected sensor: over the readings between two hours of local time, emitted with the
+    /// end as its event time when the clock passes it.
+    Daily {
+        /// `Mean`, `Min`, `Max` or `Sum`.
+        aggregate: Aggregate,
+        /// Of what.
+        of: Name,
+        /// Minutes after local midnight; before `to`.
+        from: u16,
+        /// Minutes after local midnight, at most 1440; a reading at this very time no longer counts.
+        to: u16,
+    },
+    /// `fwi:` at each selected weather station: the Canadian codes and indices as `ffmc`, `dmc`, `dc`, `isi`,
+    /// `bui` and the derived measurement itself for the index, in one observation at local noon.
+    FireWeather(FireWeather),
+}
+
+/// Which measurements the fire weather index is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FireWeather {
+    /// Converted to Cel.
+    pub temperature: Name,
+    /// Converted to %.
+    pub humidity: Name,
+    /// Converted to km/h.
+    pub wind: Name,
+    /// Converted to mm; summed over the 24 h before noon.
+    pub rain: Name,
+    /// Codes of the day before the first.
+    pub start: [f64; 3],
 }
 
 /// An arithmetic operator.

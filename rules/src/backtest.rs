@@ -108,7 +108,7 @@ struct Replay {
 
 impl Replay {
     fn new(setup: Setup) -> Replay {
-        let controls = vec![(0, Control::Rules(Arc::clone(&setup.rules)))];
+        let controls = vec![(0, Control::Rules(Arc::clone(&setup.rules), None))];
         Replay {
             setup,
             summary: Summary::default(),
@@ -161,7 +161,9 @@ impl Replay {
 
     fn submit(&mut self, engine: &Engine) -> Result<(), EngineError> {
         self.gathered = 0;
-        let records = std::mem::take(&mut self.records);
+        // the next epoch is about as long
+        let next = Vec::with_capacity(self.records.len());
+        let records = std::mem::replace(&mut self.records, next);
         if records.is_empty() {
             return Ok(());
         }

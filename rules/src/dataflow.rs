@@ -2,10 +2,10 @@
 //! names timely, whose interface changes with every release.
 //!
 //! ```text
-//!            every worker                                              worker 0
+//!            every worker                                                  worker 0
 //! records  --\
-//!             rules: waits until the frontier has passed the epoch, --> gather: merges and orders
-//! controls --/       merges both inputs by position, steps its core     what all workers found
+//!             join: waits until the frontier --> rules: steps its core --> gather: merges and orders what all
+//! controls --/      has passed the epoch                  \--------------> workers found, second stage
 //! ```
 //!
 //! An epoch is shared, not copied: every worker reads all of its records, because each of them moves the clock
@@ -26,8 +26,10 @@ use timely::dataflow::{InputHandle, ProbeHandle, StreamVec};
 use timely::progress::frontier::MutableAntichain;
 use timely::worker::Worker;
 
-use crate::engine::core::{Core, Share};
-use crate::epoch::{Batch, Controls, Epoch, OnEpoch, Part, Records};
+use crate::engine::core::Core;
+use crate::engine::second::Second;
+use crate::engine::snapshot::Resumed;
+use crate::epoch::{Batch, Controls, Epoch, OnEpoch, Part, Records, Work};
 
 /// Epochs that a worker lets into the dataflow before the first of them is done.
 const AHEAD: u64 = 4;
@@ -44,11 +46,15 @@ impl Workers {
     }
 }
 
-/// Starts a worker for each of `queues`. `on_epoch` runs on the first one.
+/// Starts a worker for each of `queues`, with its core from `state`. `on_epoch` runs on the first one.
 ///
 /// # Errors
 /// What timely says if it cannot start the threads.
-pub(crate) fn start(queues: Vec<Receiver<Batch>>, on_epoch: OnEpoch) -> Result<Workers, String> {
+pub(crate) fn start(
+    queues: Vec<Receiver<Batch>>,
+    state: Resumed,
+    on_epoch: OnEpoch,
+) -> Result<Workers, String> {
     let communication = match queues.len() {
         1 => timely::CommunicationConfig::Thread,
         workers => timely::CommunicationConfig::Process(workers),
@@ -57,26 +63,43 @@ pub(crate) fn start(queues: Vec<Receiver<Batch>>, on_epoch: OnEpoch) -> Result<W
         communication,
         worker: timely::WorkerConfig::default(),
     };
-    let queues = Mutex::new(queues.into_iter().map(Some).collect::<Vec<_>>());
-    let on_epoch = Mutex::new(Some(on_epoch));
+    let mut report = Some(Report {
+        second: state.second,
+        on_epoch,
+    });
+    let seats = queues.into_iter().zip(state.cores);
+    let seats = seats.map(|(queue, core)| {
+        // only the first worker has somebody to tell
+        let report = report.take();
+        Some(Seat {
+            queue,
+            core,
+            report,
+        })
+    });
+    let seats = Mutex::new(seats.collect::<Vec<_>>());
     let failed = Arc::new(AtomicBool::new(false));
     let guards = timely::execute(config, move |worker| {
-        let queue = queues.lock().unwrap_or_else(PoisonError::into_inner)[worker.index()].take();
-        let first = worker.index() == 0;
-        let on_epoch = first
-            .then(|| {
-                on_epoch
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .take()
-            })
-            .flatten();
+        let seat = seats.lock().unwrap_or_else(PoisonError::into_inner)[worker.index()].take();
         let mark = FailureMark(Arc::clone(&failed));
-        if let Some(queue) = queue {
-            work(worker, &queue, on_epoch, &mark);
+        if let Some(seat) = seat {
+            work(worker, seat, &mark);
         }
     })?;
     Ok(Workers(guards))
+}
+
+/// What a worker begins with.
+struct Seat {
+    queue: Receiver<Batch>,
+    core: Core,
+    report: Option<Report>,
+}
+
+/// Where epochs are completed and told.
+struct Report {
+    second: Second,
+    on_epoch: OnEpoch,
 }
 
 /// Tells the other workers that this one panicked; they would wait for it for ever.
@@ -97,13 +120,13 @@ impl Drop for FailureMark {
 }
 
 /// A worker's life: feed the dataflow, step it, sleep when nothing is under way.
-fn work(
-    worker: &mut Worker,
-    queue: &Receiver<Batch>,
-    on_epoch: Option<OnEpoch>,
-    failure: &FailureMark,
-) {
-    let (mut inputs, probe) = build(worker, on_epoch);
+fn work(worker: &mut Worker, seat: Seat, failure: &FailureMark) {
+    let Seat {
+        queue,
+        core,
+        report,
+    } = seat;
+    let (mut inputs, probe) = build(worker, core, report);
     let mut open = true;
     while worker.has_dataflows() {
         let next = *inputs.as_ref().map_or(&0, |inputs| inputs.records.time());
@@ -151,67 +174,46 @@ fn queue_state(open: bool, done: u64, next: u64) -> Feed {
 type Handle<T> = InputHandle<u64, CapacityContainerBuilder<Vec<T>>>;
 
 struct Inputs {
-    records: Handle<Records>,
+    /// With each, whether the state after it is asked for.
+    records: Handle<(Records, bool)>,
     controls: Handle<Controls>,
 }
 
 impl Inputs {
     fn feed(&mut self, batch: Batch) {
         let next = *self.records.time() + 1;
-        self.records.send(batch.records);
+        self.records.send((batch.records, batch.snapshot));
         self.controls.send(batch.controls);
         self.records.advance_to(next);
         self.controls.advance_to(next);
     }
 }
 
-fn build(worker: &mut Worker, on_epoch: Option<OnEpoch>) -> (Option<Inputs>, ProbeHandle<u64>) {
-    let share = Share {
-        index: worker.index() as u64,
-        of: worker.peers() as u64,
-    };
+fn build(
+    worker: &mut Worker,
+    mut core: Core,
+    report: Option<Report>,
+) -> (Option<Inputs>, ProbeHandle<u64>) {
     worker.dataflow::<u64, _, _>(|scope| {
         let (records_input, records) = scope.new_input();
         let (controls_input, controls) = scope.new_input();
-        let parts: StreamVec<'_, u64, Part> =
-            records.binary_frontier(controls, Pipeline, Pipeline, "rules", |_, _| {
-                let mut core = Core::new(share);
-                let mut waiting: BTreeMap<u64, Waiting> = BTreeMap::new();
-                move |(records, records_frontier), (controls, controls_frontier), output| {
-                    records.for_each_stamp(|time, data| {
+        let work = join(records, controls);
+        let parts = work
+            .clone()
+            .unary::<CapacityContainerBuilder<Vec<Part>>, _, _, _>(Pipeline, "rules", |_, _| {
+                move |input, output| {
+                    input.for_each_stamp(|time, data| {
                         let Some(capability) = time.retain_least(output.output_index()) else {
                             return;
                         };
-                        let waiting = waiting
-                            .entry(*capability.time())
-                            .or_insert_with(|| Waiting::new(capability));
-                        waiting
-                            .records
-                            .extend(data.flat_map(|items: &mut Vec<_>| items.drain(..)));
+                        let mut session = output.session(&capability);
+                        for work in data.flat_map(|items: &mut Vec<Work>| items.drain(..)) {
+                            session.give(Part::of(&mut core, &work));
+                        }
                     });
-                    controls.for_each_stamp(|time, data| {
-                        let Some(capability) = time.retain_least(output.output_index()) else {
-                            return;
-                        };
-                        let waiting = waiting
-                            .entry(*capability.time())
-                            .or_insert_with(|| Waiting::new(capability));
-                        waiting
-                            .controls
-                            .extend(data.flat_map(|items: &mut Vec<_>| items.drain(..)));
-                    });
-                    while let Some(ready) =
-                        passed(&mut waiting, &[records_frontier, controls_frontier])
-                    {
-                        output.session(&ready.capability).give(Part::of(
-                            &mut core,
-                            &ready.records,
-                            &ready.controls,
-                        ));
-                    }
                 }
             });
-        let probe = gather(parts, on_epoch);
+        let probe = gather(parts, work, report);
         (
             Some(Inputs {
                 records: records_input,
@@ -219,6 +221,45 @@ fn build(worker: &mut Worker, on_epoch: Option<OnEpoch>) -> (Option<Inputs>, Pro
             }),
             probe,
         )
+    })
+}
+
+/// Puts the controls of an epoch beside its records once both are complete.
+fn join<'scope>(
+    records: StreamVec<'scope, u64, (Records, bool)>,
+    controls: StreamVec<'scope, u64, Controls>,
+) -> StreamVec<'scope, u64, Work> {
+    records.binary_frontier(controls, Pipeline, Pipeline, "join", |_, _| {
+        let mut waiting: BTreeMap<u64, (Capability<u64>, Work)> = BTreeMap::new();
+        move |(records, records_frontier), (controls, controls_frontier), output| {
+            records.for_each_stamp(|time, data| {
+                let Some(capability) = time.retain_least(output.output_index()) else {
+                    return;
+                };
+                let (_, work) = waiting
+                    .entry(*capability.time())
+                    .or_insert_with(|| (capability, Work::default()));
+                for (records, snapshot) in data.flat_map(|items: &mut Vec<_>| items.drain(..)) {
+                    work.records.push(records);
+                    work.snapshot |= snapshot;
+                }
+            });
+            controls.for_each_stamp(|time, data| {
+                let Some(capability) = time.retain_least(output.output_index()) else {
+                    return;
+                };
+                let (_, work) = waiting
+                    .entry(*capability.time())
+                    .or_insert_with(|| (capability, Work::default()));
+                work.controls
+                    .extend(data.flat_map(|items: &mut Vec<_>| items.drain(..)));
+            });
+            while let Some((capability, work)) =
+                passed(&mut waiting, &[records_frontier, controls_frontier])
+            {
+                output.session(&capability).give(work);
+            }
+        }
     })
 }
 
@@ -231,45 +272,65 @@ fn passed<T>(waiting: &mut BTreeMap<u64, T>, frontiers: &[&MutableAntichain<u64>
     complete.then(|| first.remove())
 }
 
-/// An epoch that is not known to be complete yet.
-struct Waiting {
-    capability: Capability<u64>,
-    records: Vec<Records>,
-    controls: Vec<Controls>,
+/// An epoch as worker 0 knows it, not done before it is reported.
+struct Gathered {
+    _capability: Capability<u64>,
+    parts: Vec<Part>,
+    work: Work,
 }
 
-impl Waiting {
-    fn new(capability: Capability<u64>) -> Waiting {
-        Waiting {
-            capability,
-            records: Vec::new(),
-            controls: Vec::new(),
+impl Gathered {
+    fn new(capability: Capability<u64>) -> Gathered {
+        Gathered {
+            _capability: capability,
+            parts: Vec::new(),
+            work: Work::default(),
         }
     }
 }
 
-/// Brings the parts of an epoch together on worker 0 and reports it.
-fn gather(parts: StreamVec<'_, u64, Part>, on_epoch: Option<OnEpoch>) -> ProbeHandle<u64> {
-    let mut on_epoch = on_epoch;
-    let done = parts.unary_frontier::<CapacityContainerBuilder<Vec<()>>, _, _, _>(
+/// Brings the parts of an epoch together on worker 0, takes the second stage through it, and reports it.
+fn gather<'scope>(
+    parts: StreamVec<'scope, u64, Part>,
+    work: StreamVec<'scope, u64, Work>,
+    mut report: Option<Report>,
+) -> ProbeHandle<u64> {
+    let done = parts.binary_frontier::<_, CapacityContainerBuilder<Vec<()>>, _, _, _, _>(
+        work,
         Exchange::new(|_: &Part| 0),
+        Pipeline,
         "gather",
         |_, _| {
-            let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<Part>)> = BTreeMap::new();
-            move |(input, frontier), output| {
-                input.for_each_stamp(|time, data| {
+            let mut waiting: BTreeMap<u64, Gathered> = BTreeMap::new();
+            move |(parts, parts_frontier), (work, work_frontier), output| {
+                parts.for_each_stamp(|time, data| {
                     let Some(capability) = time.retain_least(output.output_index()) else {
                         return;
                     };
                     let held = waiting
                         .entry(*capability.time())
-                        .or_insert_with(|| (capability, Vec::new()));
-                    held.1
+                        .or_insert_with(|| Gathered::new(capability));
+                    held.parts
                         .extend(data.flat_map(|items: &mut Vec<_>| items.drain(..)));
                 });
-                while let Some((_capability, parts)) = passed(&mut waiting, &[frontier]) {
-                    if let Some(on_epoch) = &mut on_epoch {
-                        on_epoch(Epoch::merged(parts));
+                work.for_each_stamp(|time, data| {
+                    let Some(capability) = time.retain_least(output.output_index()) else {
+                        return;
+                    };
+                    let held = waiting
+                        .entry(*capability.time())
+                        .or_insert_with(|| Gathered::new(capability));
+                    // the first operator gives one for each epoch
+                    if let Some(work) = data
+                        .flat_map(|items: &mut Vec<Work>| items.drain(..))
+                        .next()
+                    {
+                        held.work = work;
+                    }
+                });
+                while let Some(ready) = passed(&mut waiting, &[parts_frontier, work_frontier]) {
+                    if let Some(Report { second, on_epoch }) = &mut report {
+                        on_epoch(Epoch::merged(ready.parts, &ready.work, second));
                     }
                 }
             }

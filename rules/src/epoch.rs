@@ -7,8 +7,10 @@ use citywatch_model::{Position, Record, Time, Transition};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Counts;
-use crate::engine::core::{Control, Core};
+use crate::engine::core::{Control, Core, Reached};
 use crate::engine::counts::Tally;
+use crate::engine::second::{First, Second, in_order};
+use crate::engine::snapshot::{CoreSections, Snapshot};
 
 /// What came of one epoch.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +23,8 @@ pub struct Epoch {
     pub transitions: Vec<Transition>,
     /// Counts since the epoch before; the newest unit mistakes are named.
     pub counts: Counts,
+    /// The state after it, if this is the epoch of [`Engine::snapshot`](crate::Engine::snapshot).
+    pub snapshot: Option<Snapshot>,
 }
 
 /// Called on the engine's own thread. While it runs, the engine stands still.
@@ -37,77 +41,128 @@ pub(crate) type Controls = Arc<[(Position, Control)]>;
 pub(crate) struct Batch {
     pub records: Records,
     pub controls: Controls,
+    /// Whether the state after it is asked for.
+    pub snapshot: bool,
+}
+
+/// An epoch that is complete, as every stage reads it: controls stand beside the records that carry them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Work {
+    pub records: Vec<Records>,
+    pub controls: Vec<Controls>,
+    /// Whether the state after it is asked for.
+    pub snapshot: bool,
+}
+
+/// One thing after the other.
+enum Event<'a> {
+    Record(&'a Record),
+    /// At the record that was read last.
+    Control(&'a Control),
+    /// A backtest's clock ends.
+    End(Time),
+}
+
+impl Work {
+    fn has_controls(&self) -> bool {
+        self.controls.iter().any(|list| !list.is_empty())
+    }
+
+    /// Both lists are in order of positions; a control follows the record that carries its position.
+    fn walk(&self, mut visit: impl FnMut(Event<'_>)) {
+        let mut controls = self.controls.iter().flat_map(|list| list.iter()).peekable();
+        for (records, end) in &self.records {
+            for record in records.iter() {
+                while let Some((_, control)) =
+                    controls.next_if(|(position, _)| *position < record.position)
+                {
+                    visit(Event::Control(control));
+                }
+                visit(Event::Record(record));
+                while let Some((_, control)) =
+                    controls.next_if(|(position, _)| *position == record.position)
+                {
+                    visit(Event::Control(control));
+                }
+            }
+            if let Some(end) = end {
+                visit(Event::End(*end));
+            }
+        }
+    }
 }
 
 /// What one worker found in one epoch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Part {
-    position: Position,
-    clock: Time,
+    reached: Reached,
     transitions: Vec<Transition>,
     counts: Counts,
+    state: Option<CoreSections>,
 }
 
 impl Part {
-    /// Steps `core` through an epoch. Both lists are in order of positions; a control follows the record that
-    /// carries its position.
-    pub(crate) fn of(core: &mut Core, records: &[Records], controls: &[Controls]) -> Part {
+    /// Steps `core` through an epoch.
+    pub(crate) fn of(core: &mut Core, work: &Work) -> Part {
         let mut transitions = Vec::new();
-        let mut controls = controls.iter().flat_map(|list| list.iter()).peekable();
-        for (records, end) in records {
-            for record in records.iter() {
-                while let Some((_, control)) =
-                    controls.next_if(|(position, _)| *position < record.position)
-                {
-                    core.control(control, &mut transitions);
-                }
-                core.step(record, &mut transitions);
-                while let Some((_, control)) =
-                    controls.next_if(|(position, _)| *position == record.position)
-                {
-                    core.control(control, &mut transitions);
-                }
-            }
-            if let Some(end) = end {
-                core.finish(*end, &mut transitions);
-            }
-        }
-        let (position, clock) = core.reached();
+        work.walk(|event| match event {
+            Event::Record(record) => core.step(record, &mut transitions),
+            Event::Control(control) => core.control(control, &mut transitions),
+            Event::End(end) => core.finish(end, &mut transitions),
+        });
         Part {
-            position,
-            clock,
+            reached: core.reached(),
             transitions,
             counts: core.take_counts(),
+            state: work.snapshot.then(|| CoreSections::of(core)).flatten(),
         }
     }
 }
 
 impl Epoch {
-    /// What all workers found together.
-    pub(crate) fn merged(parts: Vec<Part>) -> Epoch {
+    /// Brings together what all workers found, and takes the second stage through it.
+    pub(crate) fn merged(parts: Vec<Part>, work: &Work, second: &mut Second) -> Epoch {
         let mut tally = Tally::default();
         let mut epoch = Epoch {
             position: 0,
             clock: Time::MIN,
             transitions: Vec::new(),
             counts: Counts::default(),
+            snapshot: None,
         };
+        let mut states = Vec::new();
+        let mut found = Vec::new();
+        // every worker reads every record
+        let reached = parts.first().map(|part| part.reached);
         for mut part in parts {
-            epoch.position = epoch.position.max(part.position);
-            epoch.clock = epoch.clock.max(part.clock);
-            epoch.transitions.append(&mut part.transitions);
+            epoch.position = epoch.position.max(part.reached.position);
+            epoch.clock = epoch.clock.max(part.reached.clock);
+            found.append(&mut part.transitions);
             tally.add(part.counts);
+            states.push(part.state);
         }
-        // stable: what one rule does at one subject comes from one worker, in order already
-        epoch.transitions.sort_by_key(|transition| {
-            (
-                transition.time,
-                transition.position,
-                transition.rule,
-                transition.subject,
-            )
-        });
+        in_order(&mut found);
+        let out = &mut epoch.transitions;
+        match reached {
+            Some(reached) if second.is_idle() && !work.has_controls() => {
+                second.pass(reached, found, out);
+            }
+            _ => {
+                let mut first = First::from(found);
+                work.walk(|event| match event {
+                    Event::Record(record) => second.step(record, &mut first, out),
+                    Event::Control(control) => second.control(control, &mut first, out),
+                    Event::End(end) => second.finish(end, &mut first, out),
+                });
+                in_order(out);
+            }
+        }
+        tally.add(second.take_counts());
         epoch.counts = tally.newest();
+        // all of them, or it would not be the whole state
+        if let (Some(reached), Some(states)) = (reached, states.into_iter().collect()) {
+            epoch.snapshot = Snapshot::composed(reached, second, states);
+        }
         epoch
     }
 }

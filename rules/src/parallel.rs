@@ -8,7 +8,9 @@ use citywatch_model::{Body, Position, Record, Time};
 
 use crate::dataflow::{self, Workers};
 use crate::engine::core::Control;
+use crate::engine::snapshot::{Resumed, SnapshotError};
 use crate::epoch::{Batch, OnEpoch};
+use crate::in_force;
 use crate::problem::Problems;
 
 /// Epochs that wait for a busy worker before `submit` blocks.
@@ -56,11 +58,33 @@ impl Engine {
     /// # Errors
     /// If there are no workers or no threads for them.
     pub fn start(workers: usize, on_epoch: OnEpoch) -> Result<Engine, EngineError> {
+        Engine::start_with(Resumed::nothing(workers), on_epoch)
+    }
+
+    /// Starts `workers` threads that go on from `snapshot`, however many wrote it: the next record to submit is
+    /// the one after its position.
+    ///
+    /// # Errors
+    /// If the snapshot cannot be read, or there are no workers or no threads for them.
+    pub fn resume(
+        workers: usize,
+        snapshot: &[u8],
+        on_epoch: OnEpoch,
+    ) -> Result<Engine, SnapshotError> {
+        if workers == 0 {
+            return Err(EngineError::NoWorkers.into());
+        }
+        let resumed = Resumed::read(snapshot, workers)?;
+        Ok(Engine::start_with(resumed, on_epoch)?)
+    }
+
+    fn start_with(state: Resumed, on_epoch: OnEpoch) -> Result<Engine, EngineError> {
+        let workers = state.cores.len();
         if workers == 0 {
             return Err(EngineError::NoWorkers);
         }
         let (senders, receivers) = (0..workers).map(|_| sync_channel(QUEUE)).unzip();
-        let started = dataflow::start(receivers, on_epoch);
+        let started = dataflow::start(receivers, state, on_epoch);
         let started = started.map_err(|reason| EngineError::Start { workers, reason })?;
         Ok(Engine {
             queues: Mutex::new(senders),
@@ -76,11 +100,12 @@ impl Engine {
         let mut controls = Vec::new();
         for record in records.iter() {
             match &record.body {
-                Body::Rules(sources) => {
+                Body::Rules(rules) => {
                     let position = record.position;
-                    let rules = crate::compile(sources)
+                    let set = in_force::for_engine(rules)
                         .map_err(|problems| EngineError::Rules { position, problems })?;
-                    controls.push((position, Control::Rules(Arc::new(rules))));
+                    let rules = Some(Arc::clone(rules));
+                    controls.push((position, Control::Rules(Arc::new(set), rules)));
                 }
                 Body::Registry(change) => {
                     controls.push((record.position, Control::Registry(Arc::clone(change))))
@@ -100,6 +125,20 @@ impl Engine {
         self.send(&Batch {
             records: (records, None),
             controls: controls.into(),
+            snapshot: false,
+        })
+    }
+
+    /// Asks for the state after everything that was submitted so far. It comes with an epoch of its own, without
+    /// records, as [`Epoch::snapshot`](crate::Epoch::snapshot); the engine stands still while it is written.
+    ///
+    /// # Errors
+    /// If the engine has stopped.
+    pub fn snapshot(&self) -> Result<(), EngineError> {
+        self.send(&Batch {
+            records: (Arc::new([]), None),
+            controls: Arc::new([]),
+            snapshot: true,
         })
     }
 
@@ -113,6 +152,7 @@ impl Engine {
             self.send(&Batch {
                 records: (Arc::new([]), end),
                 controls: Arc::new([]),
+                snapshot: false,
             })?;
         }
         self.join()

@@ -6,12 +6,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use citywatch_model::{
-    Body, Name, Record, RegistryChange, RuleSource, Sensor, Time, Transition, TransitionKind,
+    Body, Mode, Name, Record, RegistryChange, RuleSource, Sensor, Time, Transition, TransitionKind,
+    Zones,
 };
 
-use crate::ast::{Rule, RuleSet};
+use crate::ast::RuleSet;
 use crate::engine::Stage;
-use crate::language::{self, Compiled, Expected, MIDNIGHT, Scenario};
+use crate::language::{self, Expected, MIDNIGHT, Scenario};
 use crate::problem::Problems;
 
 /// What the tests of a set of rule files showed.
@@ -40,16 +41,24 @@ pub struct ScenarioFailure {
     pub got: String,
 }
 
-/// Runs the tests of all rules, each with its rule alone in force.
+/// Runs the tests of all rules, each with its rule alone in force, together with the derived series of
+/// all files.
 ///
 /// # Errors
 /// Every mistake of every file, as [`compile`](crate::compile) reports them; then no test is run.
 pub fn run_scenarios(sources: &[RuleSource]) -> Result<ScenarioReport, Problems> {
-    let compiled = language::read(sources)?;
+    let files = language::read(sources)?;
     let mut report = ScenarioReport::default();
-    for Compiled { rule, tests } in compiled.values() {
-        for test in tests {
-            match run(rule, test) {
+    for compiled in files.rules.values() {
+        // a rule that is off has its tests all the same; its mode changes none of what it computes
+        let mut rule = compiled.rule.clone();
+        rule.info.mode = Mode::Live;
+        let rules = Arc::new(RuleSet {
+            rules: vec![Arc::new(rule)],
+            derived: files.derived.clone(),
+        });
+        for test in &compiled.tests {
+            match run(&rules, compiled.rule.info.id, test) {
                 None => report.passed += 1,
                 Some(failure) => report.failed.push(failure),
             }
@@ -59,11 +68,9 @@ pub fn run_scenarios(sources: &[RuleSource]) -> Result<ScenarioReport, Problems>
 }
 
 /// `None` if it came out as written.
-fn run(rule: &Arc<Rule>, test: &Scenario) -> Option<ScenarioFailure> {
+fn run(rules: &Arc<RuleSet>, rule: Name, test: &Scenario) -> Option<ScenarioFailure> {
     let mut stage = Stage::new();
-    stage.set_rules(Arc::new(RuleSet {
-        rules: vec![Arc::clone(rule)],
-    }));
+    stage.set_rules(Arc::clone(rules));
     let mut transitions = Vec::new();
     for ((clock, body), position) in bodies(test).into_iter().zip(1..) {
         stage.step(
@@ -76,7 +83,8 @@ fn run(rule: &Arc<Rule>, test: &Scenario) -> Option<ScenarioFailure> {
         );
     }
     stage.finish(test.until, &mut transitions);
-    let mut got: Vec<_> = transitions.iter().map(as_written).collect();
+    let of_rule = transitions.iter().filter(|one| one.rule == rule);
+    let mut got: Vec<_> = of_rule.map(as_written).collect();
     let mut expected = test.expected.clone();
     // who comes first within a moment is no matter of the rule
     got.sort_by_key(|one| (one.time, one.subject));
@@ -84,7 +92,7 @@ fn run(rule: &Arc<Rule>, test: &Scenario) -> Option<ScenarioFailure> {
     (got != expected).then(|| ScenarioFailure {
         file: test.file.clone(),
         line: test.line,
-        rule: rule.info.id,
+        rule,
         test: test.name.clone(),
         expected: listed(&expected),
         got: listed(&got),
@@ -93,14 +101,16 @@ fn run(rule: &Arc<Rule>, test: &Scenario) -> Option<ScenarioFailure> {
 
 /// The day as the journal would hold it.
 fn bodies(test: &Scenario) -> Vec<(Time, Body)> {
-    let register = |sensors: Vec<Sensor>| {
+    let register = |sensors: Vec<Sensor>, zones: Option<Zones>| {
         Body::Registry(Arc::new(RegistryChange {
             upsert: sensors,
+            zones,
             ..RegistryChange::default()
         }))
     };
+    let zones = (test.zones != Zones::default()).then(|| test.zones.clone());
     let mut bodies = vec![
-        (MIDNIGHT, register(test.declared.clone())),
+        (MIDNIGHT, register(test.declared.clone(), zones)),
         (MIDNIGHT, Body::Start),
     ];
     let mut known: BTreeSet<Name> = test.declared.iter().map(|sensor| sensor.id).collect();
@@ -111,7 +121,7 @@ fn bodies(test: &Scenario) -> Vec<(Time, Body)> {
                 .iter()
                 .filter(|sensor| sensor.id == observation.sensor)
                 .cloned();
-            bodies.push((observation.time, register(sensor.collect())));
+            bodies.push((observation.time, register(sensor.collect(), None)));
         }
         bodies.push((observation.time, Body::Observation(observation.clone())));
     }

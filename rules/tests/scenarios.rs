@@ -119,3 +119,62 @@ fn the_same_id_in_two_files_is_one_mistake_and_names_both() {
     let problems = compile(&[file("one.yaml"), file("two.yaml"), file("three.yaml")]).unwrap_err();
     insta::assert_snapshot!(problems);
 }
+
+/// Rules of one file over derived series of another.
+fn run_over(derive: &str, rules: &str) -> ScenarioReport {
+    let file = |file: &str, text: &str| RuleSource {
+        file: file.to_owned(),
+        text: text.to_owned(),
+    };
+    let sources = [file("rules.yaml", rules), file("derive.yaml", derive)];
+    run_scenarios(&sources).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn rules_over_other_sensors_and_derived_series_are_tested_in_the_same_notation() {
+    let derive = "
+derive:
+  - { id: net, measurement: net_inflow, value: 'sensor(P1, flow) - sensor(P2, flow)' }
+  - { id: balance, measurement: balance, value: inflow - outflow }
+  - { id: zone-inflow, measurement: zone_inflow, where: { role: inlet }, zones: sum(flow) }
+  - { id: night, measurement: night_flow, daily: 'mean(flow) from 02:00 to 04:00' }
+";
+    for rules in [
+        // the subject is the series itself
+        "measurement: net_inflow, levels: { red: value > 5 }, tests: [ { name: named, \
+         readings: { P1: { flow: 00:00 9 | 00:05 9 }, P2: { flow: 00:01 1 | 00:05 2 } }, expect: 00:05 net raise red } ]",
+        "measurement: balance, levels: { red: value > 5 }, tests: [ { name: each, \
+         readings: { a: { inflow: 00:00 9 | 00:05 9, outflow: 00:00 1 | 00:05 8 } }, expect: 00:00 a raise red | 00:05 a clear } ]",
+        // a zone is the subject of its sum, which is whole once both sensors have spoken
+        "measurement: zone_inflow, levels: { red: value > 5 }, tests: [ { name: zones, \
+         sensors: { a: { zone: cell, tags: { role: inlet } }, b: { zone: cell, tags: { role: inlet } }, c: { zone: cell } }, \
+         zones: { cell: { parent: street } }, \
+         readings: { a: { flow: 00:00 3 | 00:05 3 | 00:10 2 }, b: { flow: 00:00 4 | 00:05 4 | 00:10 1 }, c: { flow: 00:05 50 } }, \
+         expect: 00:05 cell raise red | 00:05 street raise red | 00:10 cell clear | 00:10 street clear } ]",
+        // nights of a place that is eight hours ahead: 02:00 to 04:00 there is 18:00 to 20:00
+        "measurement: night_flow, levels: { red: value > 5 }, tests: [ { name: nights, time_zone: Asia/Shanghai, \
+         readings: { a: { flow: 17:00 100 | 18:00 6 | 19:30 8 | 20:00 100 | 1d 18:30 2 } }, until: 1d 21:00, \
+         expect: 20:00 a raise red | 1d 20:00 a clear } ]",
+        "measurement: night_flow, levels: { red: value > 5 }, tests: [ { name: zone time, \
+         sensors: { a: { zone: cell } }, zones: { cell: { parent: street }, street: { time_zone: Asia/Shanghai } }, \
+         readings: { a: { flow: 02:30 1 | 18:00 6 } }, until: 1d 00:00, expect: 20:00 a raise red } ]",
+        // about 111 m to the north, and 1,110 m
+        "measurement: methane, levels: { red: 'near(methane, 200m, max(value)) > 20' }, tests: [ { name: near, \
+         sensors: { a: { lat: 39.9, lon: 116.4 }, b: { lat: 39.901, lon: 116.4 }, c: { lat: 39.91, lon: 116.4 } }, \
+         readings: { a: 00:00 1 | 00:09 1, c: 00:01 50, b: 00:05 25 | 00:10 5 }, \
+         expect: 00:05 a raise red | 00:10 a clear } ]",
+        "measurement: methane, levels: { yellow: value > 20 }, escalate: { within: 200m }, tests: [ { name: escalated, \
+         sensors: { a: { lat: 39.9, lon: 116.4 }, b: { lat: 39.901, lon: 116.4 } }, readings: { a: 00:00 25, b: 00:05 25 }, \
+         expect: 00:00 a raise yellow | 00:05 a change orange | 00:05 b raise orange } ]",
+        // silence is judged by the interval of an alarm while an alert is open
+        "measurement: methane, levels: { blue: age > 2 * interval }, tests: [ { name: silent, \
+         sensors: { a: { interval: 1h, interval_alarm: 1m } }, readings: { a: 00:00 1 }, until: 03:00, expect: 02:00 a raise blue } ]",
+        // a rule that is off is tested like any other
+        "measurement: methane, mode: off, levels: { red: value > 20 }, tests: [ { name: off, readings: { a: 00:00 25 }, expect: 00:00 a raise red } ]",
+    ] {
+        let report = run_over(derive, &format!("rules: [ {{ id: r, {rules} }} ]"));
+        let failed: Vec<_> = report.failed.iter().map(ToString::to_string).collect();
+        assert!(failed.is_empty(), "{}", failed.join("\n"));
+        assert_eq!(report.passed, 1, "{rules}");
+    }
+}

@@ -54,7 +54,7 @@ impl Report {
                     bundle.directory.departments.len(),
                     bundle.rules.rules.len()
                 );
-                self.check_rules(&bundle.sources);
+                self.check_rules(&bundle.shown_sources());
             }
             Err(problems) => problems.iter().for_each(|problem| self.problem(problem)),
         }

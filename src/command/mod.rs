@@ -2,5 +2,6 @@
 
 pub mod backtest;
 pub mod check;
+pub mod district;
 pub mod run;
 pub mod simulate;

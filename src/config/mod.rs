@@ -155,11 +155,16 @@ pub struct Bundle {
 pub struct Engine {
     /// Threads that evaluate rules.
     pub workers: usize,
+    /// How often the engine's state is kept for the next start; it is also kept when the service stops.
+    pub save_every: Duration,
 }
 
 impl Default for Engine {
     fn default() -> Engine {
-        Engine { workers: 1 }
+        Engine {
+            workers: 1,
+            save_every: Duration::from_secs(300),
+        }
     }
 }
 

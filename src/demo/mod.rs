@@ -59,7 +59,7 @@ async fn demo(options: &Demo) -> Result<(), String> {
 
     let clock = Clock::driven(start);
     let begin = Start {
-        bundle,
+        bundle: Ok(bundle),
         clock: clock.clone(),
         apply_bundle: false,
     };

@@ -189,6 +189,9 @@ pub struct Viewer;
 /// Extractor: the caller may handle alerts.
 pub struct Operator(pub Bearer);
 
+/// Extractor: the caller may change what is in force.
+pub struct Admin(pub Bearer);
+
 fn bearer(parts: &Parts, role: Role) -> Result<Bearer, Problem> {
     let bearer = parts.extensions.get::<Bearer>().cloned();
     bearer
@@ -217,6 +220,14 @@ impl<S: Sync> FromRequestParts<S> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Operator, Problem> {
         bearer(parts, Role::Operator).map(Operator)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Admin, Problem> {
+        bearer(parts, Role::Admin).map(Admin)
     }
 }
 

@@ -70,6 +70,10 @@ impl From<LedgerError> for Problem {
                 version: Some(present),
                 ..Problem::new(StatusCode::CONFLICT, "stale-version", detail)
             },
+            LedgerError::StaleVersion { present, .. } => Problem {
+                version: Some(present),
+                ..Problem::new(StatusCode::CONFLICT, "stale-version", detail)
+            },
             LedgerError::Conflict(_) => Problem::new(StatusCode::CONFLICT, "conflict", detail),
             LedgerError::Invalid(_) => {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)

@@ -3,6 +3,7 @@
 
 mod access;
 mod alerts;
+mod bundle;
 mod call;
 mod deliveries;
 mod entrance;
@@ -10,6 +11,8 @@ mod events;
 mod feed;
 mod problem;
 mod readings;
+mod rule_changes;
+mod rules;
 mod sensors;
 mod status;
 mod view;
@@ -37,6 +40,7 @@ pub use access::{Bearer, Tokens, admin_token, new_token};
 pub use entrance::{Entrance, Waiting};
 use problem::Problem;
 
+use crate::in_force::Keeper;
 use crate::pipeline::{Facts, Notes};
 
 /// Largest request body in bytes.
@@ -53,6 +57,8 @@ pub struct Parts {
     /// Address of the API from outside.
     pub public_url: String,
     pub ledger: Ledger,
+    /// What is in force, and how it changes.
+    pub keeper: Keeper,
     pub intake: Intake,
     pub history: History,
     pub journal: Journal,
@@ -128,9 +134,29 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(events::stream))
         .routes(routes!(feed::atom))
         .routes(routes!(feed::cap))
+        .routes(routes!(rules::list))
+        .routes(routes!(rules::check))
+        .routes(routes!(
+            rules::detail,
+            rule_changes::put,
+            rule_changes::delete
+        ))
+        .routes(routes!(rules::versions))
+        .routes(routes!(rule_changes::mode))
+        .routes(routes!(rule_changes::rollback))
+        .merge(bundles())
+        .routes(routes!(bundle::versions))
+        .routes(routes!(bundle::version))
         .routes(routes!(status::status))
         .routes(routes!(status::audit))
         .split_for_parts()
+}
+
+/// A district's files are larger than other bodies.
+fn bundles() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(bundle::export, bundle::apply))
+        .layer(DefaultBodyLimit::max(bundle::BUNDLE_LIMIT))
 }
 
 /// The whole HTTP service.

@@ -8,22 +8,29 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::BODY_LIMIT;
+use crate::bundle::Mistake;
 
 /// What went wrong, where, and what to do.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// A stable name of this kind of problem
     #[serde(rename = "type")]
-    pub kind: String,
+    #[schema(value_type = String)]
+    pub kind: Box<str>,
     /// The same in words
-    pub title: String,
+    #[schema(value_type = String)]
+    pub title: Box<str>,
     /// HTTP status
     pub status: u16,
     /// This very case, and the way out
     pub detail: String,
-    /// Version of the alert as it is now, where the caller's was stale
+    /// Version of the alert, or of what is in force, as it is now, where the caller's was stale
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
+    /// What is wrong in the files that were sent
+    #[serde(skip_serializing_if = "<[Mistake]>::is_empty")]
+    #[schema(value_type = Vec<Mistake>)]
+    pub mistakes: Box<[Mistake]>,
     /// What was refused, element by element
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<super::readings::Rejected>,
@@ -33,11 +40,12 @@ impl Problem {
     /// A problem of kind `urn:citywatch:problem:{name}`.
     pub fn new(status: StatusCode, name: &str, detail: impl Into<String>) -> Problem {
         Problem {
-            kind: format!("urn:citywatch:problem:{name}"),
-            title: name.replace('-', " "),
+            kind: format!("urn:citywatch:problem:{name}").into(),
+            title: name.replace('-', " ").into(),
             status: status.as_u16(),
             detail: detail.into(),
             version: None,
+            mistakes: Box::default(),
             rejected: Vec::new(),
         }
     }

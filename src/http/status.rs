@@ -54,6 +54,8 @@ pub struct Status {
     pub booked: u64,
     /// Sensors in the registry
     pub sensors: usize,
+    /// The version in force: rules, sensors, zones and plans
+    pub version: i64,
     /// Rule files in force
     pub rule_files: Vec<String>,
     /// Sensors that a rule does not see because their unit does not convert
@@ -135,7 +137,9 @@ pub async fn status(State(app): State<App>, _: Viewer) -> Result<Json<Status>, P
         },
         booked,
         sensors: facts.registry.sensors.len(),
+        version: facts.in_force.version,
         rule_files: facts
+            .in_force
             .sources
             .iter()
             .map(|source| source.file.clone())

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use citywatch_alerting::ledger::Change;
-use citywatch_model::{Body, Name, Record, Registry, RuleInfo, RuleSource, Sensor, Transition};
+use citywatch_model::{
+    Body, Mode, Name, Position, Record, Registry, RuleInfo, RulesInForce, Sensor, Transition,
+};
 
 /// Rules and sensors as the journal's records up to some position say. A value: a newer one replaces it.
 #[derive(Debug, Clone, Default)]
@@ -12,31 +14,59 @@ pub struct Facts {
     /// Rules in force, and those that were: a removed rule's last transitions still need its name.
     rules: HashMap<Name, Arc<RuleInfo>>,
     sensors: HashMap<Name, Arc<Sensor>>,
-    /// Sources of the rules in force.
-    pub sources: Arc<Vec<RuleSource>>,
+    /// Their versions.
+    versions: HashMap<Name, i64>,
+    /// The rules in force as the journal holds them.
+    pub in_force: Arc<RulesInForce>,
     /// Registered sensors and zones.
     pub registry: Arc<Registry>,
 }
 
 impl Facts {
+    /// The facts where exactly these rules and sensors are in force.
+    pub fn of(in_force: RulesInForce, registry: Registry) -> Result<Facts, String> {
+        let mut facts = Facts {
+            sensors: registry
+                .sensors
+                .values()
+                .map(|sensor| (sensor.id, Arc::new(sensor.clone())))
+                .collect(),
+            registry: Arc::new(registry),
+            ..Facts::default()
+        };
+        facts.put(&Arc::new(in_force))?;
+        Ok(facts)
+    }
+
+    fn put(&mut self, in_force: &Arc<RulesInForce>) -> Result<(), String> {
+        let rules = citywatch_rules::compile_in_force(in_force).map_err(|problems| format!("the journal holds rules that this program cannot read; start the program that wrote them\n{problems}"))?;
+        let infos = rules.rules.iter();
+        self.rules
+            .extend(infos.map(|rule| (rule.info.id, Arc::new(rule.info.clone()))));
+        self.versions.extend(&in_force.rule_versions);
+        self.in_force = Arc::clone(in_force);
+        Ok(())
+    }
+
     /// The facts after `records`; `None` if they change nothing.
     pub fn after(&self, records: &[Record]) -> Result<Option<Arc<Facts>>, String> {
-        let mut newer: Option<Facts> = None;
+        Ok(self.steps(records)?.pop().map(|(_, facts)| facts))
+    }
+
+    /// The facts after each of `records` that changes some, with its position. What a transition at that very
+    /// position says is still by the facts before.
+    pub fn steps(&self, records: &[Record]) -> Result<Vec<(Position, Arc<Facts>)>, String> {
+        let mut steps: Vec<(Position, Arc<Facts>)> = Vec::new();
         for record in records {
-            match &record.body {
-                Body::Rules(sources) => {
-                    let facts = newer.get_or_insert_with(|| self.clone());
-                    let rules = citywatch_rules::compile(sources).map_err(|problems| format!("the journal holds rules that this program cannot read; start the program that wrote them\n{problems}"))?;
-                    facts.rules.extend(
-                        rules
-                            .rules
-                            .iter()
-                            .map(|rule| (rule.info.id, Arc::new(rule.info.clone()))),
-                    );
-                    facts.sources = sources.clone();
+            let mut facts = match &record.body {
+                Body::Rules(_) | Body::Registry(_) => {
+                    steps.last().map_or(self, |(_, facts)| &**facts).clone()
                 }
+                Body::Observation(_) | Body::Tick | Body::Start | Body::Link { .. } => continue,
+            };
+            match &record.body {
+                Body::Rules(in_force) => facts.put(in_force)?,
                 Body::Registry(change) => {
-                    let facts = newer.get_or_insert_with(|| self.clone());
                     Arc::make_mut(&mut facts.registry).apply(change);
                     for id in &change.remove {
                         facts.sensors.remove(id);
@@ -50,13 +80,26 @@ impl Facts {
                 }
                 Body::Observation(_) | Body::Tick | Body::Start | Body::Link { .. } => {}
             }
+            steps.push((record.position, Arc::new(facts)));
         }
-        Ok(newer.map(Arc::new))
+        Ok(steps)
     }
 
-    /// Whether nothing was ever put in force.
-    pub fn is_empty(&self) -> bool {
-        self.sources.is_empty() && self.registry.sensors.is_empty()
+    /// The rules that were in shadow in `older` and are live now.
+    pub fn lit(&self, older: &Facts) -> Vec<Arc<RuleInfo>> {
+        let was_dark = |rule: &&Arc<RuleInfo>| {
+            let before = older.rules.get(&rule.id);
+            before.is_some_and(|before| before.mode == Mode::Shadow)
+        };
+        let mut lit: Vec<Arc<RuleInfo>> = self
+            .rules
+            .values()
+            .filter(|rule| rule.mode == Mode::Live)
+            .filter(was_dark)
+            .cloned()
+            .collect();
+        lit.sort_by_key(|rule| rule.id);
+        lit
     }
 
     /// What the ledger must know about a transition.
@@ -68,6 +111,11 @@ impl Facts {
             .unwrap_or_else(|| Arc::new(nameless(transition.rule)));
         let sensor = self.sensors.get(&transition.subject).cloned();
         Change {
+            rule_version: self
+                .versions
+                .get(&transition.rule)
+                .copied()
+                .unwrap_or_default(),
             transition,
             rule,
             sensor,
@@ -86,5 +134,6 @@ fn nameless(id: Name) -> RuleInfo {
         advice: citywatch_model::Text::default(),
         source: String::new(),
         plan: None,
+        mode: Mode::Live,
     }
 }

@@ -13,7 +13,7 @@ use citywatch_ingest::topic::{Template, Templates};
 use citywatch_ingest::{Clock, Intake, Journal, JournalConfig};
 use tokio::net::TcpListener;
 
-use super::{Start, StartError, failed};
+use super::{StartError, failed};
 use crate::cap_broker::CapBroker;
 use crate::config::{Config, OWN_NAME, Role};
 use crate::http::{self, Bearer, Tokens};
@@ -38,11 +38,11 @@ pub fn open_journal(
 
 pub async fn open_ledger(
     config: &Config,
-    start: &Start,
+    clock: &Clock,
     http: SocketAddr,
     metrics: &prometheus::Registry,
 ) -> Result<Ledger, StartError> {
-    let clock = start.clock.clone();
+    let clock = clock.clone();
     let service = &config.service;
     let settings = Settings {
         sender: service.sender.clone(),
@@ -53,11 +53,10 @@ pub async fn open_ledger(
         ..Settings::default()
     };
     let path: PathBuf = config.storage.folder.join("ledger.sqlite");
-    let ledger = Ledger::open(path, start.bundle.directory.clone(), settings, metrics)
+    // plans and zones come with what is in force
+    Ledger::open(path, Arc::default(), settings, metrics)
         .await
-        .map_err(failed)?;
-    ledger.set_zones(Arc::new(start.bundle.zones.clone()));
-    Ok(ledger)
+        .map_err(failed)
 }
 
 pub fn public_url(config: &Config, http: SocketAddr) -> String {

@@ -55,13 +55,13 @@ enum Deed<'a> {
 }
 
 impl Deed<'_> {
-    /// The act and the event that tells of it.
+    /// The act and what the event says happened.
     const fn names(&self) -> (&'static str, &'static str) {
         match self {
-            Deed::Acknowledge { .. } => ("acknowledge", "alert.acknowledged"),
-            Deed::Verify { .. } => ("verify", "alert.verified"),
-            Deed::Assign { .. } => ("assign", "alert.assigned"),
-            Deed::Close { .. } => ("close", "alert.closed"),
+            Deed::Acknowledge { .. } => ("acknowledge", "acknowledged"),
+            Deed::Verify { .. } => ("verify", "verified"),
+            Deed::Assign { .. } => ("assign", "assigned"),
+            Deed::Close { .. } => ("close", "closed"),
         }
     }
 
@@ -152,7 +152,7 @@ impl Ledger {
             },
             &deed,
         );
-        session.event(event, &alert);
+        session.alert_event(event, &alert);
         session.keep_answer(call, &asked, &alert);
         session.commit().await?;
         Ok(alert)

@@ -70,6 +70,12 @@ pub struct Alert {
     pub worst: Level,
     /// Value at the newest transition, in `unit`.
     pub value: Option<f64>,
+    /// The version of the rule that raised it; 0 if that is not known.
+    #[serde(default)]
+    pub rule_version: i64,
+    /// A rule in shadow raised it: it is recorded, needs nobody and warns nobody.
+    #[serde(default)]
+    pub shadow: bool,
     /// Whether the condition holds.
     pub condition: Condition,
     /// How far people are.
@@ -167,10 +173,12 @@ impl Alert {
     pub(super) fn save(&self) -> Statement {
         statement(
             "INSERT INTO alerts (id, rule, subject, hazard, zone, level, condition, handling, attention, \
-             active_since, version, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+             active_since, version, body, shadow) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
              ON CONFLICT (id) DO UPDATE SET zone = excluded.zone, level = excluded.level, \
              condition = excluded.condition, handling = excluded.handling, attention = excluded.attention, \
-             active_since = excluded.active_since, version = excluded.version, body = excluded.body",
+             active_since = excluded.active_since, version = excluded.version, body = excluded.body, \
+             shadow = excluded.shadow",
         )
         .bind(self.id)
         .bind(self.rule.as_str())
@@ -184,6 +192,7 @@ impl Alert {
         .bind(self.active_since.millis())
         .bind(self.version)
         .bind(to_json(self))
+        .bind(i16::from(self.shadow))
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::time::Instant;
 
-use citywatch_model::{Position, Time, Transition, TransitionKind};
+use std::sync::Arc;
+
+use citywatch_model::{Mode, Position, RuleInfo, Time, TransitionKind};
 
 use super::alert::Alert;
 use super::book::{self, Change};
@@ -24,6 +26,8 @@ pub struct Epoch {
     pub clock: Time,
     /// In the engine's order.
     pub changes: Vec<Change>,
+    /// Rules that leave their shadow with the last record of this epoch.
+    pub lit: Vec<Arc<RuleInfo>>,
 }
 
 /// What became of an epoch.
@@ -41,7 +45,7 @@ impl Ledger {
     /// If the database fails, above all when the disk is full.
     pub async fn apply(&self, epoch: Epoch) -> Result<Applied, LedgerError> {
         let started = Instant::now();
-        if epoch.changes.is_empty() {
+        if epoch.changes.is_empty() && epoch.lit.is_empty() {
             let settled = self.note_position(epoch.position).await;
             if settled.seen > settled.stored && settled.written.elapsed() >= POSITION_EVERY {
                 self.flush_position().await?;
@@ -57,6 +61,11 @@ impl Ledger {
             .filter(|change| change.transition.position > settled.seen)
         {
             alerts.extend(session.turn(change).await?);
+        }
+        if epoch.position > settled.seen {
+            for rule in &epoch.lit {
+                alerts.extend(session.light(rule).await?);
+            }
         }
         session.save_position(epoch.position.max(settled.seen));
         session.carry_out().await?;
@@ -94,8 +103,9 @@ impl Session {
             self.ids.alert += 1;
         }
         let version = step.alert.version;
-        self.event(step.event, &step.alert);
-        let warned = if step.rose && step.alert.is_open() {
+        self.alert_event(step.event, &step.alert);
+        let warns = change.rule.mode == Mode::Live && !step.alert.shadow;
+        let warned = if step.rose && warns && step.alert.is_open() {
             self.warn_by_plan(&mut step.alert).await?
         } else if transition.kind == TransitionKind::Clear && step.alert.warning.is_some() {
             self.lift_by_plan(&mut step.alert, &Actor::service())
@@ -107,15 +117,32 @@ impl Session {
         if !warned {
             self.save_alert(&step.alert);
         }
-        self.save_transition((step.alert.id, version), transition);
+        self.save_transition((step.alert.id, version), change);
         Ok(Some(step.alert))
     }
 
-    fn save_transition(&mut self, (alert, version): (i64, i64), transition: &Transition) {
+    /// A rule has left its shadow: what it sees now is raised now.
+    async fn light(&mut self, rule: &RuleInfo) -> Result<Vec<Alert>, LedgerError> {
+        let mut lit = Vec::new();
+        for alert in self.live_alerts_of(rule.id) {
+            let Some(mut alert) = book::step_out(&alert, rule) else {
+                continue;
+            };
+            self.alert_event("raised", &alert);
+            if !self.warn_by_plan(&mut alert).await? {
+                self.save_alert(&alert);
+            }
+            lit.push(alert);
+        }
+        Ok(lit)
+    }
+
+    fn save_transition(&mut self, (alert, version): (i64, i64), change: &Change) {
+        let transition = &change.transition;
         let recorded_at = self.wall.millis();
         self.write(statement(
-            "INSERT INTO transitions (alert, version, position, at, kind, level, value, recorded_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO transitions (alert, version, position, at, kind, level, value, recorded_at, \
+             rule_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(alert)
         .bind(version)
@@ -124,6 +151,7 @@ impl Session {
         .bind(transition.kind.word())
         .bind(i16::from(transition.level.rank()))
         .bind(transition.value)
-        .bind(recorded_at));
+        .bind(recorded_at)
+        .bind(change.rule_version));
     }
 }

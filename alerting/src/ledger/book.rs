@@ -5,13 +5,15 @@
 //!   that a flapping sensor does not flood the list.
 //! * A level above the acknowledged one, or a new breach more than [`FLAP`] after recovery, demands attention
 //!   again; what people had done stays.
+//! * A rule in shadow raises alerts in shadow, which demand no attention. What was open when it went into shadow
+//!   stays as it is until it ends, but a new breach of it demands none either.
 //! * An alert that was closed by force while its condition holds stays closed, until the condition worsens
 //!   beyond its worst level or begins anew: that is a new alert.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use citywatch_model::{Duration, Name, RuleInfo, Sensor, Time, Transition, TransitionKind};
+use citywatch_model::{Duration, Mode, Name, RuleInfo, Sensor, Time, Transition, TransitionKind};
 
 use super::alert::{Alert, Condition, Handling};
 
@@ -23,8 +25,10 @@ pub(crate) const FLAP: Duration = Duration::from_secs(600);
 pub struct Change {
     /// What the rule said.
     pub transition: Transition,
-    /// The rule.
+    /// The rule, with the mode that it had then.
     pub rule: Arc<RuleInfo>,
+    /// Which version of the rule said so; 0 if unknown.
+    pub rule_version: i64,
     /// The subject, if it is registered.
     pub sensor: Option<Arc<Sensor>>,
 }
@@ -33,7 +37,7 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Step {
     pub alert: Alert,
-    /// Kind of the event.
+    /// What the event says happened.
     pub event: &'static str,
     /// The condition began or worsened: plans are asked.
     pub rose: bool,
@@ -67,6 +71,21 @@ impl Book {
     pub fn iter(&self) -> impl Iterator<Item = &Alert> {
         self.live.values()
     }
+}
+
+/// The rule has left its shadow: what holds now becomes an alert as if it had been raised now. `None` if there is
+/// nothing for people in it, or they have it already.
+pub(crate) fn step_out(alert: &Alert, rule: &RuleInfo) -> Option<Alert> {
+    let dark = alert.shadow && alert.is_open() && alert.condition == Condition::Active;
+    dark.then(|| Alert {
+        version: alert.version + 1,
+        shadow: false,
+        needs_attention: true,
+        title: rule.name.clone(),
+        advice: rule.advice.clone(),
+        plan: rule.plan,
+        ..alert.clone()
+    })
 }
 
 /// What `change` does; `None` if nothing. `next_id` is the number of a new alert, `wall` the wall clock.
@@ -104,7 +123,9 @@ fn raise(change: &Change, id: i64, wall: Time) -> Step {
         transition,
         rule,
         sensor,
+        rule_version,
     } = change;
+    let shadow = rule.mode == Mode::Shadow;
     let sensor = sensor.as_deref();
     let alert = Alert {
         id,
@@ -117,7 +138,9 @@ fn raise(change: &Change, id: i64, wall: Time) -> Step {
         value: transition.value,
         condition: Condition::Active,
         handling: Handling::New,
-        needs_attention: true,
+        rule_version: *rule_version,
+        shadow,
+        needs_attention: !shadow,
         raised_at: transition.time,
         active_since: transition.time,
         recorded_at: wall,
@@ -144,7 +167,7 @@ fn raise(change: &Change, id: i64, wall: Time) -> Step {
     };
     Step {
         alert,
-        event: "alert.raised",
+        event: "raised",
         rose: true,
     }
 }
@@ -157,20 +180,23 @@ fn clear(mut alert: Alert, change: &Change) -> Step {
     alert.cleared_at = Some(change.transition.time);
     Step {
         alert,
-        event: "alert.recovered",
+        event: "recovered",
         rose: false,
     }
 }
 
 fn reopen(mut alert: Alert, change: &Change, time: Time) -> Step {
     let calm = alert.cleared_at.map_or(FLAP, |cleared| time.since(cleared));
-    alert.needs_attention |= calm >= FLAP;
+    if change.rule.mode == Mode::Live {
+        alert.needs_attention |= calm >= FLAP || alert.shadow;
+        alert.shadow = false;
+    }
     alert.condition = Condition::Active;
     alert.cleared_at = None;
     alert.active_since = time;
     alert.spells = alert.spells.saturating_add(1);
     Step {
-        event: "alert.reopened",
+        event: "reopened",
         rose: true,
         ..relevel(alert, change)
     }
@@ -181,6 +207,7 @@ fn relevel(mut alert: Alert, change: &Change) -> Step {
         transition,
         rule,
         sensor,
+        ..
     } = change;
     let rose = transition.level > alert.level;
     alert.version += 1;
@@ -189,6 +216,7 @@ fn relevel(mut alert: Alert, change: &Change) -> Step {
     alert.value = transition.value;
     alert.changed_at = transition.time;
     alert.needs_attention |= alert.is_open()
+        && !alert.shadow
         && alert
             .acknowledged_level
             .is_some_and(|seen| transition.level > seen);
@@ -205,7 +233,7 @@ fn relevel(mut alert: Alert, change: &Change) -> Step {
     }
     Step {
         alert,
-        event: "alert.changed",
+        event: "changed",
         rose,
     }
 }

@@ -75,6 +75,8 @@ pub struct AlertFilter {
     pub level_min: Option<Level>,
     /// Of this rule.
     pub rule: Option<String>,
+    /// Those of rules in shadow, instead of those that people handle.
+    pub shadow: bool,
     /// At this sensor.
     pub subject: Option<String>,
     /// Active since this time or later.
@@ -91,6 +93,11 @@ impl AlertFilter {
     /// The query; `zones` are the zone asked for and all inside it.
     pub(super) fn query(&self, zones: &[&str]) -> Result<QueryBuilder<Sqlite>, LedgerError> {
         let mut query = QueryBuilder::new("SELECT body FROM alerts WHERE 1 = 1");
+        query.push(if self.shadow {
+            " AND shadow = 1"
+        } else {
+            " AND shadow = 0"
+        });
         if let Some(state) = self.state {
             state.narrow(&mut query);
         }

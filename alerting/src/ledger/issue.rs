@@ -75,6 +75,12 @@ impl Ledger {
                 alert.id
             )));
         }
+        if alert.shadow {
+            return Err(LedgerError::Conflict(format!(
+                "alert {} is a shadow: its rule `{}` is on trial and warns nobody; make the rule live, or raise the alarm by hand",
+                alert.id, alert.rule
+            )));
+        }
         if wish.status == Status::Actual
             && let Some(chain) = session.chain_in_force(&alert).await?
         {

@@ -27,6 +27,8 @@ mod session;
 mod stamps;
 mod statement;
 mod summary;
+mod version;
+mod versions;
 mod warnings;
 mod writer;
 
@@ -54,6 +56,8 @@ pub use issue::IssueWarning;
 pub use query::{AlertDetail, DeliveryDetail, WarningDetail};
 pub use rows::{Act, History};
 pub use summary::{AlertCount, DeliveryCount, Summary};
+pub use version::{Contents, Part, PartText, RuleMode, RuleVersion, Version, sha256};
+pub use versions::{NewVersion, OpenAlerts};
 pub use warnings::{WarningEntry, WarningState};
 
 pub(crate) use alert::to_json;

@@ -19,6 +19,8 @@ pub struct History {
     pub level: Level,
     /// The value then.
     pub value: Option<f64>,
+    /// The version of the rule that said so; 0 if that is not known.
+    pub rule_version: i64,
     /// When it was written, on the wall clock.
     pub recorded_at: Time,
 }
@@ -71,6 +73,7 @@ pub(super) fn history(row: &SqliteRow) -> Result<History, LedgerError> {
                 .and_then(Level::from_rank)
                 .unwrap_or(Level::Blue),
             value: row.try_get("value")?,
+            rule_version: row.try_get("rule_version")?,
             recorded_at: Time::from_millis(row.try_get("recorded_at")?),
         })
     };

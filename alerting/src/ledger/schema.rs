@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use crate::LedgerError;
 
 /// The steps in order; the index plus one is the schema version.
-const STEPS: [&str; 1] = [include_str!("schema-1.sql")];
+const STEPS: [&str; 2] = [include_str!("schema-1.sql"), include_str!("schema-2.sql")];
 
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), LedgerError> {
     let failed = || LedgerError::storage("bring the schema up to date");

@@ -2,6 +2,7 @@
 //! the outbox must learn until the commit has succeeded. Dropped before, it leaves nothing: what it began is rolled
 //! back before the next session begins. The commit itself runs to its end even when the caller goes away.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -100,6 +101,17 @@ impl Session {
         }
     }
 
+    /// The live alerts of that rule, as this transaction sees them, by subject.
+    pub fn live_alerts_of(&self, rule: Name) -> Vec<Alert> {
+        let known = self.writer.book.iter().chain(&self.alerts);
+        let subjects: BTreeSet<Name> = known
+            .filter(|alert| alert.rule == rule)
+            .map(|alert| alert.subject)
+            .collect();
+        let live = |subject| self.live_alert(rule, subject).cloned();
+        subjects.into_iter().filter_map(live).collect()
+    }
+
     pub fn settled(&self) -> Settled {
         self.writer.position
     }
@@ -120,6 +132,13 @@ impl Session {
     /// Writes an event for those who follow along.
     pub fn event<T: Serialize>(&mut self, kind: &str, body: &T) {
         self.save_event(kind, None, Some(super::to_json(body)));
+    }
+
+    /// Writes what happened to an alert, `what` as in `raised`. Those of a shadow are told apart by the kind, so that
+    /// nobody who follows alerts takes one for real.
+    pub fn alert_event(&mut self, what: &str, alert: &Alert) {
+        let kind = if alert.shadow { "shadow" } else { "alert" };
+        self.event(&format!("{kind}.{what}"), alert);
     }
 
     /// Writes the event of a new warning, whose row tells the rest.

@@ -39,7 +39,7 @@ pub struct DeliveryCount {
 /// The ledger in a few numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Summary {
-    /// By hazard and level, in this order.
+    /// By hazard and level, in this order; those of rules in shadow are not counted.
     pub alerts: Vec<AlertCount>,
     /// Messages issued.
     pub warnings: u64,
@@ -57,7 +57,7 @@ impl Ledger {
         let mut connection = self.reader().await?;
         let alerts = sqlx::query(
             "SELECT hazard, level, COUNT(*) AS total, SUM(CASE WHEN handling < 4 THEN 1 ELSE 0 END) AS open \
-             FROM alerts GROUP BY hazard, level ORDER BY hazard, level",
+             FROM alerts WHERE shadow = 0 GROUP BY hazard, level ORDER BY hazard, level",
         )
         .fetch_all(&mut *connection)
         .await

@@ -54,6 +54,7 @@ async fn empty_epochs_move_the_position_and_survive_a_flush() {
             position: 90,
             clock: Time::MIN,
             changes: Vec::new(),
+            lit: Vec::new(),
         })
         .await
         .unwrap();
@@ -428,7 +429,7 @@ async fn a_newer_ledger_is_refused_untouched() {
         .unwrap();
     pool.close().await;
     let error = place.try_open(NO_PLANS).await.err().unwrap();
-    insta::assert_snapshot!(error, @"the ledger has schema 7, this program knows up to 1: start the newer program, or restore an older ledger");
+    insta::assert_snapshot!(error, @"the ledger has schema 7, this program knows up to 2: start the newer program, or restore an older ledger");
 }
 
 #[tokio::test]

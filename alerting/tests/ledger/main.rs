@@ -9,4 +9,5 @@ mod outbox;
 mod plans;
 mod state_machine;
 mod support;
+mod versions;
 mod warnings;

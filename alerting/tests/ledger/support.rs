@@ -8,7 +8,7 @@ use std::time::Duration;
 use citywatch_alerting::ledger::{Actor, Applied, Call, Change, Epoch};
 use citywatch_alerting::{Directory, Ledger, LedgerError, Settings, Zone, Zones, directory};
 use citywatch_model::{
-    Level, Name, RuleInfo, Sensor, Text, Time, Transition, TransitionKind, name,
+    Level, Mode, Name, RuleInfo, Sensor, Text, Time, Transition, TransitionKind, name,
 };
 
 pub const START: &str = "2026-11-22T00:00:00Z";
@@ -124,6 +124,7 @@ pub fn change(
             value: Some(value),
         },
         rule: Arc::new(rule_info(rule)),
+        rule_version: 1,
         sensor: Some(Arc::new(Sensor {
             name: "人民路下穿通道".to_owned(),
             place: Some((31.85, 117.28)),
@@ -149,6 +150,7 @@ pub fn rule_info(id: Name) -> RuleInfo {
         },
         source: "Beijing practice, closed at 27 cm".to_owned(),
         plan: None,
+        mode: Mode::Live,
     }
 }
 
@@ -178,6 +180,7 @@ pub fn epoch(changes: Vec<Change>) -> Epoch {
         position: last.position,
         clock: last.time,
         changes,
+        lit: Vec::new(),
     }
 }
 

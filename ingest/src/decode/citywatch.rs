@@ -2,12 +2,8 @@
 //! `"values":{…}` for several measurements of one moment, or an array of such objects. Keys that mean
 //! nothing here are ignored; a key that means something but holds the wrong type never is.
 
-use std::borrow::Cow;
-
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::json::{Element, Node, Object};
 use super::{Context, Decoded, DecodedObservation, DecodedValue};
@@ -15,10 +11,9 @@ use crate::rejected::{Reason, Rejection};
 
 mod fields;
 mod message;
+mod plain;
 
-use fields::{
-    DEFAULT_MEASUREMENT, Wrong, head, number, only_measurement, time_of_number, values_of,
-};
+use fields::{Wrong, head, number, values_of};
 use message::{malformed, not_an_object, shown, whole};
 
 /// What JSON allows between its parts.
@@ -52,7 +47,7 @@ fn decode_into<'a>(
         )),
         Some(b'[') => decode_array(decoded, text, context),
         Some(b'{') => {
-            if let Some(observation) = plain_reading(text, context) {
+            if let Some(observation) = plain::observation(text, context) {
                 decoded.observations.push(observation);
                 return Ok(());
             }
@@ -82,56 +77,6 @@ fn text_of(payload: &[u8]) -> Result<&str, Rejection> {
         whole(Reason::NotUtf8, detail)
     })?;
     Ok(text.trim_end_matches(BLANKS))
-}
-
-/// The payload that nearly all sensors send, without escapes and without `values`: half the time of the
-/// general road.
-#[derive(Deserialize)]
-struct Plain<'a> {
-    sensor: Option<&'a str>,
-    ts: Option<f64>,
-    measurement: Option<&'a str>,
-    value: f64,
-    unit: Option<&'a str>,
-    values: Option<Never>,
-}
-
-/// Ends the quick road.
-struct Never;
-
-impl<'a> Deserialize<'a> for Never {
-    fn deserialize<D: Deserializer<'a>>(_: D) -> Result<Never, D::Error> {
-        Err(D::Error::custom("not a plain reading"))
-    }
-}
-
-/// One reading without anything unusual; what is unusual, or wrong, goes the general road.
-fn plain_reading<'a>(text: &'a str, context: &Context<'a>) -> Option<DecodedObservation<'a>> {
-    let plain: Plain<'a> = serde_json::from_str(text).ok()?;
-    let sensor = plain
-        .sensor
-        .filter(|sensor| !sensor.is_empty())
-        .or(context.sensor)?;
-    let named = plain
-        .measurement
-        .filter(|measurement| !measurement.is_empty())
-        .or(context.measurement);
-    let measurement = named
-        .or_else(|| only_measurement(context.registry, sensor))
-        .unwrap_or(DEFAULT_MEASUREMENT);
-    let unit = Cow::Borrowed(plain.unit.unwrap_or_default());
-    let value = DecodedValue {
-        measurement: Cow::Borrowed(measurement),
-        value: plain.value,
-        unit,
-    };
-    let time = plain.ts.map(|ts| time_of_number(ts, || ts.round() as i64));
-    (plain.values.is_none() && value.value.is_finite()).then(|| DecodedObservation {
-        index: None,
-        sensor: Cow::Borrowed(sensor),
-        time,
-        values: smallvec![value],
-    })
 }
 
 fn decode_array<'a>(

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use citywatch_model::{
-    Body, LinkState, Name, Observation, Position, Record, RegistryChange, RuleSource, Time, Value,
-    name,
+    Body, LinkState, Name, Observation, Position, Record, RegistryChange, RulesInForce, Time,
+    Value, name,
 };
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -242,7 +242,7 @@ fn model_body(wire: WireBody<'_>, clock: i64, names: &[Name]) -> Result<Body, Co
             Body::Registry(change.into())
         }
         WireBody::Rules(json) => {
-            let rules: Vec<RuleSource> = serde_json::from_str(&json).map_err(unreadable)?;
+            let rules: RulesInForce = serde_json::from_str(&json).map_err(unreadable)?;
             Body::Rules(rules.into())
         }
     })

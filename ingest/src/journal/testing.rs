@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use citywatch_model::{
-    Body, Duration, LinkState, Observation, RegistryChange, RuleSource, Sensor, Time, Value, name,
+    Body, Duration, LinkState, Mode, Observation, RegistryChange, RuleSource, RulesInForce, Sensor,
+    Time, Value, name,
 };
 use proptest::prelude::*;
 
@@ -75,7 +76,7 @@ pub(crate) fn arbitrary_body() -> impl Strategy<Value = Body> {
         Body::Registry(Arc::new(RegistryChange {
             upsert,
             remove: vec![name("gone")],
-            zone_parents: None,
+            zones: None,
         }))
     });
     prop_oneof![
@@ -85,8 +86,20 @@ pub(crate) fn arbitrary_body() -> impl Strategy<Value = Body> {
         1 => text.prop_map(|link| Body::Link { link: name(&link), state: LinkState::Up }),
         1 => text.prop_map(|link| Body::Link { link: name(&link), state: LinkState::Down }),
         1 => registry,
-        1 => text.prop_map(|file| Body::Rules(Arc::new(vec![RuleSource { file, text: "rules: []".to_owned() }]))),
+        1 => (text, 0i64..9).prop_map(|(file, version)| Body::Rules(Arc::new(rules(file, version)))),
     ]
+}
+
+fn rules(file: String, version: i64) -> RulesInForce {
+    RulesInForce {
+        version,
+        rule_versions: BTreeMap::from([(name(&file), version)]),
+        modes: BTreeMap::from([(name(&file), Mode::Shadow)]),
+        sources: vec![RuleSource {
+            file,
+            text: "rules: []".to_owned(),
+        }],
+    }
 }
 
 /// A file system of 24 MiB that is gone when this is dropped.

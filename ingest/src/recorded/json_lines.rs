@@ -78,8 +78,8 @@ impl JsonLines {
         Ok(read > 0)
     }
 
-    /// Everything that the line in the buffer gives.
-    fn take_line(&mut self) -> Vec<Result<Observation, BadRow>> {
+    /// What the line in the buffer gives: the first of it at once, the rest is made ready.
+    fn take_line(&mut self) -> Option<Result<Observation, BadRow>> {
         let context = Context {
             sensor: None,
             measurement: None,
@@ -89,6 +89,15 @@ impl JsonLines {
         };
         let decoded = decode(Format::Citywatch, &self.buffer, &context);
         let names = &mut self.names;
+        let bad = |message| BadRow {
+            file: self.file.clone(),
+            line: self.line,
+            message,
+        };
+        // nearly every line
+        if let ([observation], []) = (&decoded.observations[..], &decoded.rejected[..]) {
+            return Some(names.observation(observation).map_err(bad));
+        }
         let rejected = decoded
             .rejected
             .iter()
@@ -97,15 +106,12 @@ impl JsonLines {
             .observations
             .iter()
             .map(|observation| names.observation(observation));
-        let bad = |message| BadRow {
-            file: self.file.clone(),
-            line: self.line,
-            message,
-        };
-        rejected
+        let taken: Vec<_> = rejected
             .chain(observations)
             .map(|taken| taken.map_err(bad))
-            .collect()
+            .collect();
+        self.ready = taken.into_iter();
+        self.ready.next()
     }
 }
 
@@ -148,7 +154,11 @@ impl Iterator for JsonLines {
                     );
                     return Some(Err(self.bad(message)));
                 }
-                Ok(true) => self.ready = self.take_line().into_iter(),
+                Ok(true) => {
+                    if let Some(first) = self.take_line() {
+                        return Some(first);
+                    }
+                }
                 Ok(false) => self.ended = true,
                 Err(error) => {
                     self.ended = true;

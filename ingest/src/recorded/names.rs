@@ -1,17 +1,18 @@
-//! Names of recorded rows: interned once, then found again by a look at a small table. Interning asks a
+//! Names of recorded rows: interned once, then found again in a table of the file's own. Interning asks a
 //! global table with a lock, which is too slow to do three times a row.
 
-use citywatch_model::{Name, name};
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 
-/// A power of two.
-const SLOTS: usize = 1024;
+use citywatch_model::{Name, name};
+use ustr::IdentityHasher;
 
 /// Distinct names that one file may bring; names are never freed.
 const MAX_NAMES: usize = 1_000_000;
 
-/// Names seen lately, by a hash of their letters; a collision only costs time.
+/// Names seen so far, by a hash of their letters; a collision only costs time.
 pub(super) struct NameCache {
-    slots: Vec<Option<Name>>,
+    known: HashMap<u64, Name, BuildHasherDefault<IdentityHasher>>,
     most_bytes: usize,
     misses: usize,
 }
@@ -20,20 +21,24 @@ impl NameCache {
     /// For names of at most `most_bytes`.
     pub(super) fn new(most_bytes: usize) -> NameCache {
         NameCache {
-            slots: vec![None; SLOTS],
+            known: HashMap::default(),
             most_bytes,
             misses: 0,
         }
     }
 
     /// The name with these letters, or what is wrong with them.
+    #[inline]
     pub(super) fn find(&mut self, bytes: &[u8]) -> Result<Name, String> {
-        let slot = &mut self.slots[slot_of(bytes)];
-        if let Some(known) = slot
-            && known.as_bytes() == bytes
-        {
-            return Ok(*known);
+        let hash = hash_of(bytes);
+        match self.known.get(&hash) {
+            Some(known) if known.as_bytes() == bytes => Ok(*known),
+            Some(_) | None => self.learn(hash, bytes),
         }
+    }
+
+    #[cold]
+    fn learn(&mut self, hash: u64, bytes: &[u8]) -> Result<Name, String> {
         let text = std::str::from_utf8(bytes)
             .map_err(|_| "is not UTF-8: save the file as UTF-8".to_owned())?;
         if text.len() > self.most_bytes {
@@ -54,20 +59,31 @@ impl NameCache {
             ));
         }
         let known = name(text);
-        *slot = Some(known);
+        self.known.insert(hash, known);
         Ok(known)
     }
 }
 
-/// Ends of the name and its length: sensors of one series differ at the end.
-fn slot_of(bytes: &[u8]) -> usize {
+/// Eight letters at a time, each word multiplied to both halves of 128 bits and folded; the last word may
+/// overlap the one before it.
+fn hash_of(bytes: &[u8]) -> u64 {
+    const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+    const FACTOR: u64 = 0xd6e8_feb8_6659_fd93;
     let word = |part: &[u8]| {
         part.iter()
+            .rev()
             .fold(0_u64, |word, byte| (word << 8) | u64::from(*byte))
     };
-    let head = word(&bytes[..bytes.len().min(8)]);
-    let tail = word(&bytes[bytes.len().saturating_sub(8)..]);
-    let mixed =
-        (head ^ tail.rotate_left(29) ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 54) as usize
+    let mixed = |hash: u64, word: u64| {
+        let wide = u128::from(hash ^ word).wrapping_mul(u128::from(FACTOR));
+        (wide as u64) ^ (wide >> 64) as u64
+    };
+    let mut hash = SEED ^ bytes.len() as u64;
+    let Some(tail) = bytes.last_chunk::<8>() else {
+        return mixed(mixed(hash, word(bytes)), SEED);
+    };
+    for chunk in bytes.as_chunks::<8>().0 {
+        hash = mixed(hash, u64::from_le_bytes(*chunk));
+    }
+    mixed(mixed(hash, u64::from_le_bytes(*tail)), SEED)
 }

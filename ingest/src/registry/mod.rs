@@ -20,10 +20,17 @@ pub use zones::{Zone, Zones};
 /// # Errors
 /// All problems of the file.
 pub fn load_registry(path: &Path) -> Result<Registry, Problems> {
-    let bytes = problem::read(path)?;
+    read_registry(path, &problem::read(path)?)
+}
+
+/// The same of bytes that were read already; `path` is named in problems and tells the form by its ending.
+///
+/// # Errors
+/// All problems of the file.
+pub fn read_registry(path: &Path, bytes: &[u8]) -> Result<Registry, Problems> {
     let (rows, mut problems) = match extension(path).as_str() {
-        "csv" => sensors_csv::rows(path, &bytes)?,
-        "yaml" | "yml" => sensors_yaml::rows(path, &bytes)?,
+        "csv" => sensors_csv::rows(path, bytes)?,
+        "yaml" | "yml" => sensors_yaml::rows(path, bytes)?,
         other => {
             return Err(Problems::one(Problem::of(path).value(other).message(
                 "the file's ending is not known: name it .csv, .yaml or .yml",

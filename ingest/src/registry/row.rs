@@ -9,7 +9,7 @@ use citywatch_model::{Duration, Name, Registry, Sensor, name};
 use super::problem::{Problem, Problems};
 
 /// Columns that are not tags.
-pub(super) const KNOWN: [&str; 11] = [
+pub(super) const KNOWN: [&str; 12] = [
     "sensor_id",
     "name",
     "lat",
@@ -18,6 +18,7 @@ pub(super) const KNOWN: [&str; 11] = [
     "tags",
     "measurements",
     "interval",
+    "interval_alarm",
     "stale_after",
     "min",
     "max",
@@ -83,6 +84,7 @@ impl<'r> Reader<'r> {
             tags: self.tags(),
             measurements: self.measurements(),
             interval: self.duration("interval"),
+            interval_alarm: self.duration("interval_alarm"),
             stale_after: self.duration("stale_after"),
             min: self.number("min"),
             max: self.number("max"),

@@ -129,7 +129,7 @@ fn a_registry_takes_the_zone_tree() {
     let mut registry = load_registry(&sensors).unwrap();
     zones.enter(&mut registry).unwrap();
     assert_eq!(
-        registry.zone_parents.get(&name("street")),
+        registry.zones.parents.get(&name("street")),
         Some(&name("district"))
     );
     fs::write(&sensors, "sensor_id,zone\na,elsewhere\n").unwrap();

@@ -61,8 +61,15 @@ impl Zones {
     /// # Errors
     /// All problems of the file: unknown parents, cycles, ids that stand twice, outlines that are none.
     pub fn load(path: &Path) -> Result<Zones, Problems> {
-        let bytes = read(path)?;
-        let text = utf8(path, &bytes)?;
+        Zones::read(path, &read(path)?)
+    }
+
+    /// The same of bytes that were read already; `path` is named in problems.
+    ///
+    /// # Errors
+    /// As [`Zones::load`].
+    pub fn read(path: &Path, bytes: &[u8]) -> Result<Zones, Problems> {
+        let text = utf8(path, bytes)?;
         let written: Written =
             serde_saphyr::from_str(text).map_err(|error| unreadable(path, &error, EXAMPLE))?;
         let mut problems = Problems::default();
@@ -125,9 +132,13 @@ impl Zones {
             }
         }
         problems.unless_empty()?;
-        registry.zone_parents = self
+        registry.zones.parents = self
             .iter()
             .filter_map(|zone| Some((zone.id, zone.parent?)))
+            .collect();
+        registry.zones.time_zones = self
+            .iter()
+            .filter_map(|zone| Some((zone.id, name(zone.timezone.as_deref()?))))
             .collect();
         Ok(())
     }

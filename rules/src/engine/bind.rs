@@ -1,41 +1,43 @@
 //! Which rule runs at which sensor. Rules and registry come into force here; a rule that leaves a sensor
 //! ends its alert there, and everything that has not changed keeps its state.
 
-use std::sync::Arc;
-
 use citywatch_model::{Name, RegistryChange, Transition, TransitionKind};
-use smallvec::SmallVec;
 
 use super::bound::Bound;
-use super::core::Core;
+use super::core::{Core, Role};
+use super::fit::{applies, lay_series, stays, tasks};
 use super::profile::{Limits, Profile};
-use super::program::Program;
+use super::program::{Program, Task};
 use super::sensor::SensorState;
-use super::series::Series;
-use crate::ast::{Rule, RuleSet};
+use crate::ast::RuleSet;
 
 impl Core {
-    /// Exactly `rules` are in force. A rule equal to one in force keeps its state; a changed one starts afresh
+    /// Exactly `rules` are in force. What is computed as before keeps its state; a changed rule starts afresh
     /// over the readings that are held.
     pub(super) fn install(&mut self, rules: &RuleSet, out: &mut Vec<Transition>) {
-        let kept: Vec<Option<u32>> = rules.rules.iter().map(|rule| self.slot_of(rule)).collect();
+        let tasks = tasks(rules, self.role);
+        let kept: Vec<Option<u32>> = tasks.iter().map(|task| self.slot_of(task)).collect();
         let leaving: Vec<u32> = self
             .order
             .iter()
             .filter(|slot| !kept.contains(&Some(**slot)))
             .copied()
             .collect();
-        let mut order: Vec<u32> = Vec::with_capacity(rules.rules.len());
-        for (rule, slot) in rules.rules.iter().zip(kept) {
-            order.push(slot.unwrap_or_else(|| self.add_program(rule)));
+        let mut order: Vec<u32> = Vec::with_capacity(tasks.len());
+        for (task, slot) in tasks.into_iter().zip(kept) {
+            if let Some(program) = slot.and_then(|slot| self.programs[slot as usize].as_mut()) {
+                program.task = task.clone();
+            }
+            order.push(slot.unwrap_or_else(|| self.add_program(task)));
         }
         let id = |slot: &u32| {
             self.programs[*slot as usize]
                 .as_ref()
-                .map(|program| program.rule.info.id)
+                .map(|program| program.id)
         };
         order.sort_by_key(id);
         self.order = order;
+        self.join_groups();
         self.remotes
             .follow(&mut self.programs, &leaving, &self.limits);
         self.rebind_all(out);
@@ -44,17 +46,18 @@ impl Core {
         }
     }
 
-    fn slot_of(&self, rule: &Rule) -> Option<u32> {
+    /// The slot in force that computes the same as `task`.
+    pub(super) fn slot_of(&self, task: &Task) -> Option<u32> {
         let same = |slot: &&u32| {
             self.programs[**slot as usize]
                 .as_ref()
-                .is_some_and(|program| *program.rule == *rule)
+                .is_some_and(|program| program.task.same(task))
         };
         self.order.iter().find(same).copied()
     }
 
-    fn add_program(&mut self, rule: &Arc<Rule>) -> u32 {
-        let program = Some(Program::new(rule));
+    fn add_program(&mut self, task: Task) -> u32 {
+        let program = Some(Program::new(task));
         match self.programs.iter().position(Option::is_none) {
             Some(slot) => {
                 self.programs[slot] = program;
@@ -63,6 +66,33 @@ impl Core {
             None => {
                 self.programs.push(program);
                 self.programs.len() as u32 - 1
+            }
+        }
+    }
+
+    /// Makes known to each rule who contributes to its groups, and to those whose they are.
+    fn join_groups(&mut self) {
+        for slot in self.order.clone() {
+            let contributions: Vec<u32> = match &self.programs[slot as usize] {
+                Some(Program {
+                    task: Task::Judge(rule),
+                    groups,
+                    ..
+                }) => groups
+                    .iter()
+                    .filter_map(|group| {
+                        self.slot_of(&Task::Contribute(rule.clone(), group.clone()))
+                    })
+                    .collect(),
+                _ => continue,
+            };
+            for contribution in &contributions {
+                if let Some(program) = &mut self.programs[*contribution as usize] {
+                    program.owner = slot;
+                }
+            }
+            if let Some(program) = &mut self.programs[slot as usize] {
+                program.group_slots = contributions;
             }
         }
     }
@@ -79,9 +109,10 @@ impl Core {
                 self.vacant.insert(place);
             }
         }
-        if let Some(parents) = &change.zone_parents {
-            self.zones.zone_parents.clone_from(parents);
+        if let Some(zones) = &change.zones {
+            self.zones.clone_from(zones);
         }
+        self.ground.forget();
         for sensor in &change.upsert {
             let limits = Limits::of(sensor);
             self.limits.insert(sensor.id, limits);
@@ -93,16 +124,20 @@ impl Core {
                 Some(place) => *place,
                 None => self.add_sensor(sensor.id, Profile::default()),
             };
-            self.sensors[place as usize].profile = Profile::of(sensor);
+            self.sensors[place as usize].profile = self.profiled(sensor.id, Profile::of(sensor));
             self.rebind(place, out);
         }
-        if change.zone_parents.is_some() {
+        if change.zones.is_some() {
             self.rebind_all(out);
         }
     }
 
-    /// A sensor that is registered from now on; to be bound by the caller.
+    /// A sensor that is known from now on; to be bound by the caller.
     pub(super) fn add_sensor(&mut self, id: Name, profile: Profile) -> u32 {
+        let profile = self.profiled(id, profile);
+        if profile.details.zone.is_some() {
+            self.ground.forget();
+        }
         let state = SensorState::new(id, profile, self.clock);
         let place = match self.vacant.pop_first() {
             Some(place) => {
@@ -116,6 +151,27 @@ impl Core {
         };
         self.places.insert(id, place);
         place
+    }
+
+    /// `profile`, standing in the zone that the sensor speaks for, unless it is said where it stands.
+    pub(super) fn profiled(&self, id: Name, mut profile: Profile) -> Profile {
+        if profile.details.zone.is_none() && self.zonal.contains(&id) {
+            profile.details.zone = Some(id);
+        }
+        profile
+    }
+
+    /// From now on a derived series speaks for `zone`.
+    pub(super) fn speak_for(&mut self, zone: Name, out: &mut Vec<Transition>) {
+        if !self.zonal.insert(zone) {
+            return;
+        }
+        self.ground.forget();
+        if let Some(place) = self.places.get(&zone).copied() {
+            let profile = &mut self.sensors[place as usize].profile;
+            profile.details.zone = profile.details.zone.or(Some(zone));
+            self.rebind(place, out);
+        }
     }
 
     fn rebind_all(&mut self, out: &mut Vec<Transition>) {
@@ -140,7 +196,7 @@ impl Core {
             if !(applies(program, sensor) || open && stays(program, sensor))
                 || !sensor
                     .profile
-                    .selected_by(&program.rule, sensor.id, &self.zones)
+                    .selected_by(program.task.selector(), sensor.id, &self.zones)
             {
                 continue;
             }
@@ -148,7 +204,7 @@ impl Core {
                 || Bound::new(*slot, program, self.clock),
                 |held| old.swap_remove(held),
             ));
-            if !program.remotes.is_empty() {
+            if program.looks_around() {
                 program.subjects.insert(place);
             }
         }
@@ -157,9 +213,13 @@ impl Core {
         }
         let sensor = &mut self.sensors[place as usize];
         sensor.bounds = bounds;
-        lay_series(sensor, &self.programs);
+        lay_series(sensor, &self.programs, &self.zones);
+        self.settle_interval(place);
         for bound in 0..self.sensors[place as usize].bounds.len() {
             self.schedule(place, bound);
+        }
+        if self.role == Role::Second {
+            self.contribute(place);
         }
     }
 
@@ -180,74 +240,11 @@ impl Core {
             let what = (TransitionKind::Clear, level);
             out.push(bound.transition(
                 what,
-                program.rule.info.id,
+                program.id,
                 sensor.id,
                 (self.clock, self.position),
                 &sensor.series,
             ));
         }
     }
-}
-
-/// An open alert over silence stays although the sensor turns out to speak of something else, as long as the
-/// registry does not say what it measures: other data is no recovery.
-fn stays(program: &Program, sensor: &SensorState) -> bool {
-    program.rule.uses_age && sensor.profile.measurements.is_empty()
-}
-
-/// A rule runs where its measurement is spoken. One that names `age` also runs where it is due: where the
-/// registry declares the measurement, or declares nothing and the sensor has not said a word yet.
-fn applies(program: &Program, sensor: &SensorState) -> bool {
-    let measurement = program.rule.info.measurement;
-    let declared = &sensor.profile.measurements;
-    let awaited =
-        declared.contains(&measurement) || (declared.is_empty() && sensor.tracks.is_empty());
-    sensor.track(measurement).is_some() || (program.rule.uses_age && awaited)
-}
-
-/// Gives each bound the series that its inputs are, keeping those that are held already.
-fn lay_series(sensor: &mut SensorState, programs: &[Option<Program>]) {
-    let mut old = std::mem::take(&mut sensor.series);
-    let mut series: Vec<Series> = Vec::new();
-    let mut widths: Vec<i64> = Vec::new();
-    let mut bounds = std::mem::take(&mut sensor.bounds);
-    for bound in &mut bounds {
-        let Some(program) = &programs[bound.slot as usize] else {
-            continue;
-        };
-        let mut inputs = SmallVec::new();
-        for (measurement, unit) in &program.inputs {
-            if sensor.track(*measurement).is_none() {
-                inputs.push(None);
-                continue;
-            }
-            let same = |series: &Series| series.measurement == *measurement && series.unit == *unit;
-            let place = series.iter().position(same).unwrap_or_else(|| {
-                let held = old.iter().position(same).map(|held| old.swap_remove(held));
-                series.push(held.unwrap_or_else(|| sensor.open_series(*measurement, *unit)));
-                widths.push(0);
-                series.len() - 1
-            });
-            inputs.push(Some(place as u16));
-        }
-        for window in &program.windows {
-            if let Some(place) = inputs[window.input] {
-                let width: &mut i64 = &mut widths[usize::from(place)];
-                *width = (*width).max(window.width_ms);
-            }
-        }
-        bound.inputs = inputs;
-    }
-    sensor.bounds = bounds;
-    for track in &mut sensor.tracks {
-        let fed = series
-            .iter()
-            .enumerate()
-            .filter(|(_, series)| series.measurement == track.measurement);
-        track.series = fed.map(|(place, _)| place as u16).collect();
-    }
-    for (series, width) in series.iter_mut().zip(widths) {
-        series.keep(width);
-    }
-    sensor.series = series;
 }

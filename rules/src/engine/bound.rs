@@ -1,9 +1,13 @@
 //! One rule at one sensor: its level, its runs and windows. Owns how levels rise and fall.
 
+mod snapshot;
+
 use citywatch_model::{Level, Name, Position, Time, Transition, TransitionKind};
 use smallvec::SmallVec;
 
-use super::evaluate::{AgeBase, Scene};
+use super::baseline::Recall;
+use super::evaluate::{AgeBase, GroupValue, Scene};
+use super::levels::{gone, next_level};
 use super::program::Program;
 use super::proof::Run;
 use super::remote::Remote;
@@ -22,11 +26,21 @@ pub(super) struct Bound {
     pub evaluated: u64,
     pub level: Option<Level>,
     windows: Vec<Window>,
+    /// For a program that contributes, or names `baseline`.
+    aside: Option<Box<Aside>>,
     proofs: Vec<Option<Run>>,
     /// How long each level has been false; empty for a rule without `hold`.
     falls: Vec<Option<Run>>,
     /// Moments to come, for a rule that names `age`.
     pub watch: Option<Box<Watch>>,
+}
+
+/// What few programs need.
+#[derive(Debug)]
+struct Aside {
+    /// What a program without levels came to last.
+    amount: Option<f64>,
+    baselines: Vec<Recall>,
 }
 
 /// Where the moments of one `age` rule at one sensor stand.
@@ -38,13 +52,16 @@ pub(super) struct Watch {
     pub settled: Time,
     /// The moment that waits in the queue.
     pub scheduled: Option<Time>,
+    /// A moment at which to look anew, because the interval of the sensor changed.
+    pub again: Option<Time>,
 }
 
 /// What an evaluation looks at besides the bound's own state.
 pub(super) struct Surroundings<'a> {
     pub program: &'a Program,
-    pub series: &'a [Series],
+    pub series: &'a mut [Series],
     pub remotes: &'a [Remote],
+    pub groups: &'a [GroupValue],
     pub step: u64,
     pub clock: Time,
     pub moment: bool,
@@ -58,6 +75,7 @@ impl Bound {
             floor: clock,
             settled: Time::from_millis(clock.millis() - 1),
             scheduled: None,
+            again: None,
         };
         Bound {
             slot,
@@ -69,17 +87,24 @@ impl Bound {
                 .iter()
                 .map(|window| Window::new(window.function, window.width_ms))
                 .collect(),
-            proofs: vec![None; program.rule.proofs],
-            falls: if program.rule.hold.millis() > 0 {
+            aside: (program.amount.is_some() || !program.baselines.is_empty()).then(|| {
+                Box::new(Aside {
+                    amount: None,
+                    baselines: vec![Recall::default(); program.baselines.len()],
+                })
+            }),
+            proofs: vec![None; program.proofs],
+            falls: if program.hold_ms > 0 {
                 vec![None; 4]
             } else {
                 Vec::new()
             },
-            watch: program.rule.uses_age.then(|| Box::new(watch())),
+            watch: program.uses_age.then(|| Box::new(watch())),
         }
     }
 
     /// Whether this step brought a reading that the rule names.
+    #[inline]
     pub(super) fn touched(&self, series: &[Series], step: u64) -> bool {
         self.inputs
             .iter()
@@ -87,40 +112,73 @@ impl Bound {
             .any(|place| series[usize::from(*place)].fresh == step)
     }
 
-    /// Evaluates the rule and moves to the level that follows; the kind and level of the transition, if any.
-    pub(super) fn evaluate(
-        &mut self,
-        around: &Surroundings<'_>,
-    ) -> Option<(TransitionKind, Level)> {
+    /// Moves windows up to the newest event time among the inputs, which is returned in milliseconds.
+    #[inline]
+    fn advance(&mut self, around: &mut Surroundings<'_>) -> i64 {
         self.evaluated = around.step;
         let inputs = self
             .inputs
             .iter()
             .flatten()
             .map(|place| &around.series[usize::from(*place)]);
-        let window_end_ms = inputs
+        let end_ms = inputs
             .filter_map(|series| series.newest)
             .max()
             .unwrap_or(Time::MIN)
             .millis();
         for (window, spec) in self.windows.iter_mut().zip(&around.program.windows) {
             if let Some(place) = self.inputs[spec.input] {
-                window.advance(&around.series[usize::from(place)], window_end_ms);
+                window.advance(&around.series[usize::from(place)], end_ms);
             }
         }
-        let scene = Scene {
-            program: around.program,
-            series: around.series,
-            inputs: &self.inputs,
-            windows: &self.windows,
-            remotes: around.remotes,
-            step: around.step,
-            clock: around.clock,
-            moment: around.moment,
-            age: around.age,
-            window_end_ms,
-            stale_ms: around.stale_ms,
-        };
+        let recalls = self.aside.iter_mut().flat_map(|aside| &mut aside.baselines);
+        for (recall, spec) in recalls.zip(&around.program.baselines) {
+            let series =
+                self.inputs[spec.input].map(|place| &mut around.series[usize::from(place)]);
+            if let Some(baseline) = series.and_then(|series| series.baseline.as_mut()) {
+                recall.advance(baseline, end_ms, spec.days);
+            }
+        }
+        end_ms
+    }
+
+    /// Computes what a program without levels is for.
+    pub(super) fn measure(&mut self, mut around: Surroundings<'_>) -> Option<f64> {
+        let end_ms = self.advance(&mut around);
+        let term = around.program.amount.as_ref()?;
+        let amount = scene(
+            &around,
+            (&self.inputs, &self.windows, self.recalls()),
+            end_ms,
+        )
+        .term(term);
+        if let Some(aside) = &mut self.aside {
+            aside.amount = amount;
+        }
+        amount
+    }
+
+    /// What a program without levels came to last.
+    pub(super) fn amount(&self) -> Option<f64> {
+        self.aside.as_ref().and_then(|aside| aside.amount)
+    }
+
+    fn recalls(&self) -> &[Recall] {
+        self.aside.as_ref().map_or(&[], |aside| &aside.baselines)
+    }
+
+    /// Evaluates the rule and moves to the level that follows; the kind and level of the transition, if any.
+    #[inline]
+    pub(super) fn evaluate(
+        &mut self,
+        mut around: Surroundings<'_>,
+    ) -> Option<(TransitionKind, Level)> {
+        let end_ms = self.advance(&mut around);
+        let recalls = self
+            .aside
+            .as_ref()
+            .map_or(&[][..], |aside| &aside.baselines);
+        let scene = scene(&around, (&self.inputs, &self.windows, recalls), end_ms);
         let mut truths = [None; 4];
         for (truth, level) in truths.iter_mut().zip(&around.program.levels) {
             *truth = level
@@ -159,10 +217,11 @@ impl Bound {
     /// The next moment at which a comparison with `age` flips or is proven, or a level has been false for `hold`.
     pub(super) fn due(&self, program: &Program, age: AgeBase) -> Option<Time> {
         let watch = self.watch.as_ref()?;
-        let flips = program
-            .thresholds
-            .iter()
-            .map(|limit| age.since.millis().saturating_add((*limit).max(0)));
+        let flips = program.thresholds.iter().filter_map(|threshold| {
+            let limit = threshold.limit.millis(age.interval_ms)?;
+            let after = limit.saturating_add(threshold.plus_ms).max(0);
+            Some(age.since.millis().saturating_add(after))
+        });
         let proofs = program
             .clocked
             .iter()
@@ -171,13 +230,23 @@ impl Bound {
         let falls = held.filter_map(|(fall, level)| {
             let clocked = level.as_ref().is_some_and(|level| level.clocked);
             let run = fall.filter(|_| clocked && self.level.is_some())?;
-            Some(run.due_ms(program.rule.hold.millis()))
+            Some(run.due_ms(program.hold_ms))
         });
         let moments = flips
             .chain(proofs)
             .chain(falls)
+            .chain(watch.again.map(Time::millis))
             .map(|moment| Time::from_millis(moment).max(watch.floor));
         moments.filter(|moment| *moment > watch.settled).min()
+    }
+
+    /// The series of the rule's own measurement, once there is a reading.
+    #[inline]
+    pub(super) fn own<'a>(&self, series: &'a [Series]) -> Option<&'a Series> {
+        let place = *self.inputs.first()?;
+        place
+            .map(|place| &series[usize::from(place)])
+            .filter(|series| series.newest.is_some())
     }
 
     /// A transition of the rule at `subject`, carrying the newest value.
@@ -189,10 +258,7 @@ impl Bound {
         at: (Time, Position),
         series: &[Series],
     ) -> Transition {
-        let own = self.inputs[0].map(|place| &series[usize::from(place)]);
-        let value = own
-            .filter(|series| series.newest.is_some())
-            .map(|series| series.value);
+        let value = self.own(series).map(|series| series.value);
         Transition {
             time: at.0,
             position: at.1,
@@ -205,48 +271,26 @@ impl Bound {
     }
 }
 
-/// Which levels have been known to be false for `hold`.
-fn gone(falls: &mut [Option<Run>], scene: &Scene<'_>, truths: [Option<Truth>; 4]) -> [bool; 4] {
-    if falls.is_empty() {
-        return truths.map(|truth| truth == Some(Truth::False));
-    }
-    let hold_ms = scene.program.rule.hold.millis();
-    let mut gone = [false; 4];
-    for (place, level) in scene.program.levels.iter().enumerate() {
-        let Some(level) = level else { continue };
-        let mut instant = scene.instant(level.clocked);
-        // a reading at the last moment of `hold` is as good as the moment itself
-        instant.moment |= instant.touched;
-        falls[place] =
-            (truths[place] == Some(Truth::False)).then(|| Run::continued(falls[place], instant));
-        gone[place] = falls[place].is_some_and(|run| run.lasted(hold_ms, instant));
-    }
-    gone
-}
-
-/// Up at once to the worst level that is true; down to the first that is not gone; out only if the alert may end.
-fn next_level(
-    current: Option<Level>,
-    truths: [Option<Truth>; 4],
-    gone: [bool; 4],
-    may_end: bool,
-) -> Option<Level> {
-    let place = |level: Level| usize::from(level.rank()) - 1;
-    let worst = Level::ALL
-        .into_iter()
-        .rev()
-        .find(|level| truths[place(*level)] == Some(Truth::True));
-    if worst > current {
-        return worst;
-    }
-    let from = current?;
-    let held = Level::ALL.into_iter().rev().filter(|level| *level <= from);
-    let rest = held
-        .into_iter()
-        .find(|level| truths[place(*level)].is_some() && !gone[place(*level)]);
-    if rest.is_none() && !may_end {
-        current
-    } else {
-        rest
+/// What is looked at from a bound with these inputs, windows and baselines.
+#[inline]
+fn scene<'a>(
+    around: &'a Surroundings<'_>,
+    (inputs, windows, baselines): (&'a [Option<u16>], &'a [Window], &'a [Recall]),
+    window_end_ms: i64,
+) -> Scene<'a> {
+    Scene {
+        program: around.program,
+        series: around.series,
+        inputs,
+        windows,
+        baselines,
+        remotes: around.remotes,
+        groups: around.groups,
+        step: around.step,
+        clock: around.clock,
+        moment: around.moment,
+        age: around.age,
+        window_end_ms,
+        stale_ms: around.stale_ms,
     }
 }

@@ -7,18 +7,20 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use citywatch_model::{
-    Body, LinkState, Name, Observation, Position, Record, Registry, RegistryChange, Time,
-    Transition,
+    Body, LinkState, Name, Observation, Position, Record, RegistryChange, RulesInForce, Time,
+    Transition, Zones,
 };
+use serde::{Deserialize, Serialize};
 use ustr::UstrMap;
 
-use super::bound::Surroundings;
-use super::counts::{Counts, Tally, UnitError};
+use super::counts::{Counts, Tally};
+use super::ground::Ground;
+use super::judge::Which;
 use super::moments::Moment;
 use super::profile::{Limits, Profile};
 use super::program::Program;
-use super::remote::{Remotes, converted};
-use super::sensor::{Occasion, SensorState, age_base};
+use super::remote::Remotes;
+use super::sensor::{Occasion, SensorState};
 use crate::ast::RuleSet;
 
 /// Which sensors a core follows.
@@ -34,16 +36,36 @@ impl Share {
     /// All sensors.
     pub(crate) const WHOLE: Share = Share { index: 0, of: 1 };
 
-    fn holds(self, sensor: Name) -> bool {
+    #[inline]
+    pub(super) fn holds(self, sensor: Name) -> bool {
         self.of == 1 || sensor.precomputed_hash() % self.of == self.index
     }
+}
+
+/// Which rules a core runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Those that see one sensor, and values of named others.
+    First,
+    /// Those that see many sensors or derived series.
+    Second,
+}
+
+/// How far a core has read.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Reached {
+    /// The last record.
+    pub position: Position,
+    pub clock: Time,
+    /// When the service started or a link came up last.
+    pub resumed: Time,
 }
 
 /// Changes of what is in force. They travel on an input of their own and meet the records by position.
 #[derive(Debug, Clone)]
 pub(crate) enum Control {
-    /// From here on exactly these rules.
-    Rules(Arc<RuleSet>),
+    /// From here on exactly these rules, and their texts as far as they are known.
+    Rules(Arc<RuleSet>, Option<Arc<RulesInForce>>),
     /// Sensors registered, changed or removed.
     Registry(Arc<RegistryChange>),
 }
@@ -52,6 +74,7 @@ pub(crate) enum Control {
 #[derive(Debug)]
 pub(crate) struct Core {
     share: Share,
+    pub(super) role: Role,
     /// A slot keeps its program as long as the rule is in force unchanged.
     pub(super) programs: Vec<Option<Program>>,
     /// Slots in the order of rule ids.
@@ -62,8 +85,11 @@ pub(crate) struct Core {
     pub(super) vacant: BTreeSet<u32>,
     /// Of all registered sensors, whoever follows them: remotes need them.
     pub(super) limits: UstrMap<Limits>,
-    /// Only the zones; sensors are in `sensors`.
-    pub(super) zones: Registry,
+    pub(super) zones: Zones,
+    /// Where sensors stand, for the second stage.
+    pub(super) ground: Ground,
+    /// Zones that derived series speak for; a sensor of such a name stands in it if it is not said elsewhere.
+    pub(super) zonal: BTreeSet<Name>,
     pub(super) remotes: Remotes,
     pub(super) moments: BinaryHeap<Reverse<Moment>>,
     /// When the service started or a link came up last.
@@ -72,20 +98,23 @@ pub(crate) struct Core {
     pub(super) position: Position,
     /// Counts records; unlike positions it never repeats.
     pub(super) step: u64,
-    tally: Tally,
+    pub(super) tally: Tally,
 }
 
 impl Core {
     pub(crate) fn new(share: Share) -> Core {
         Core {
             share,
+            role: Role::First,
             programs: Vec::new(),
             order: Vec::new(),
             sensors: Vec::new(),
             places: UstrMap::default(),
             vacant: BTreeSet::new(),
             limits: UstrMap::default(),
-            zones: Registry::default(),
+            zones: Zones::default(),
+            ground: Ground::default(),
+            zonal: BTreeSet::new(),
             remotes: Remotes::default(),
             moments: BinaryHeap::new(),
             resumed: Time::MIN,
@@ -122,7 +151,7 @@ impl Core {
         self.step += 1;
         let before = out.len();
         match control {
-            Control::Rules(rules) => self.install(rules, out),
+            Control::Rules(rules, _) => self.install(rules, out),
             Control::Registry(change) => self.register(change, out),
         }
         sort_from(before, out);
@@ -139,9 +168,14 @@ impl Core {
         self.clock = self.clock.max(end);
     }
 
-    /// The last record read, and the clock.
-    pub(crate) fn reached(&self) -> (Position, Time) {
-        (self.position, self.clock)
+    /// How far it has read.
+    #[inline]
+    pub(crate) fn reached(&self) -> Reached {
+        Reached {
+            position: self.position,
+            clock: self.clock,
+            resumed: self.resumed,
+        }
     }
 
     /// Counts so far, every unit mistake named.
@@ -154,6 +188,7 @@ impl Core {
         std::mem::take(&mut self.tally).all()
     }
 
+    #[inline]
     fn advance(&mut self, position: Position, clock: Time, out: &mut Vec<Transition>) {
         self.position = position;
         if clock > self.clock {
@@ -163,44 +198,67 @@ impl Core {
         self.step += 1;
     }
 
+    #[inline]
     fn observe(&mut self, observation: &Observation, out: &mut Vec<Transition>) {
         let before = out.len();
         let mut disordered = false;
-        let place = self
-            .share
-            .holds(observation.sensor)
-            .then(|| self.sensor_place(observation.sensor));
-        if let Some((place, new)) = place {
-            if self.sensors[place as usize].hear(observation) || new {
-                self.rebind(place, out);
-                disordered = true;
-            }
-            let at = Occasion {
-                step: self.step,
-                clock: self.clock,
-                position: self.position,
-            };
-            self.sensors[place as usize].take(observation, at, &self.programs, &mut self.tally);
-        }
+        let place = self.file(observation, out).map(|(place, rebound)| {
+            disordered = rebound;
+            place
+        });
         // all that the record brings is in place before any rule looks at it
         let readers = if self.remotes.is_empty() {
             BTreeSet::new()
         } else {
             self.observe_remote(observation)
         };
-        if let Some((place, _)) = place {
-            self.evaluate_touched(place, out);
-            self.sensors[place as usize].trim(self.step);
-        }
-        if !readers.is_empty() {
-            self.evaluate_readers(&readers, out);
+        disordered |= !readers.is_empty();
+        let intervals = place.is_some_and(|place| self.has_alarm_interval(place));
+        if intervals || !readers.is_empty() {
+            // an open alert may change the interval that `age` is compared with
+            for which in [Which::Plain, Which::Aged] {
+                if let Some(place) = place {
+                    self.evaluate_touched(place, which, out);
+                }
+                self.evaluate_readers(&readers, which, out);
+            }
             disordered = true;
+        } else if let Some(place) = place {
+            self.evaluate_touched(place, Which::All, out);
+        }
+        if let Some(place) = place {
+            self.sensors[place as usize].trim(self.step);
         }
         if disordered {
             sort_from(before, out);
         }
     }
 
+    /// Files the readings of a sensor that this core follows: its place, and whether other rules run there now.
+    #[inline]
+    pub(super) fn file(
+        &mut self,
+        observation: &Observation,
+        out: &mut Vec<Transition>,
+    ) -> Option<(u32, bool)> {
+        if !self.share.holds(observation.sensor) {
+            return None;
+        }
+        let (place, new) = self.sensor_place(observation.sensor);
+        let rebound = self.sensors[place as usize].hear(observation) || new;
+        if rebound {
+            self.rebind(place, out);
+        }
+        let at = Occasion {
+            step: self.step,
+            clock: self.clock,
+            position: self.position,
+        };
+        self.sensors[place as usize].take(observation, at, &self.programs, &mut self.tally);
+        Some((place, rebound))
+    }
+
+    #[inline]
     fn sensor_place(&mut self, id: Name) -> (u32, bool) {
         if let Some(place) = self.places.get(&id) {
             return (*place, false);
@@ -209,107 +267,9 @@ impl Core {
     }
 
     /// Whether this core follows `sensor`.
+    #[inline]
     pub(super) fn follows(&self, sensor: Name) -> bool {
         self.share.holds(sensor)
-    }
-
-    fn evaluate_touched(&mut self, place: u32, out: &mut Vec<Transition>) {
-        for bound in 0..self.sensors[place as usize].bounds.len() {
-            let sensor = &self.sensors[place as usize];
-            if sensor.bounds[bound].touched(&sensor.series, self.step) {
-                self.evaluate(place, bound, out);
-            }
-        }
-    }
-
-    fn evaluate(&mut self, place: u32, bound_place: usize, out: &mut Vec<Transition>) {
-        let sensor = &mut self.sensors[place as usize];
-        let bound = &mut sensor.bounds[bound_place];
-        let Some(program) = &self.programs[bound.slot as usize] else {
-            return;
-        };
-        let around = Surroundings {
-            program,
-            series: &sensor.series,
-            remotes: &self.remotes.list,
-            step: self.step,
-            clock: self.clock,
-            moment: false,
-            age: age_base(&sensor.series, bound, sensor.registered.max(self.resumed)),
-            stale_ms: sensor.profile.limits.stale_ms,
-        };
-        if let Some(what) = bound.evaluate(&around) {
-            let at = (self.clock, self.position);
-            out.push(bound.transition(what, program.rule.info.id, sensor.id, at, &sensor.series));
-        }
-        if bound.watch.is_some() {
-            self.schedule(place, bound_place);
-        }
-    }
-
-    /// Takes in what rules name remotely; the programs that name something new.
-    fn observe_remote(&mut self, observation: &Observation) -> BTreeSet<u32> {
-        let limits = self
-            .limits
-            .get(&observation.sensor)
-            .copied()
-            .unwrap_or_default();
-        if self.share.holds(observation.sensor) {
-            self.count_remote_units(observation, limits);
-        }
-        let changed = self.remotes.observe(observation, limits, self.step);
-        changed
-            .iter()
-            .flat_map(|place| &self.remotes.list[*place].readers)
-            .copied()
-            .collect()
-    }
-
-    /// Evaluates the programs at `slots` at all their sensors, except where this step has done so already.
-    fn evaluate_readers(&mut self, slots: &BTreeSet<u32>, out: &mut Vec<Transition>) {
-        for slot in slots {
-            let Some(program) = &self.programs[*slot as usize] else {
-                continue;
-            };
-            for place in program.subjects.clone() {
-                let bounds = &self.sensors[place as usize].bounds;
-                let waiting = bounds
-                    .iter()
-                    .position(|bound| bound.slot == *slot && bound.evaluated != self.step);
-                if let Some(bound) = waiting {
-                    self.evaluate(place, bound, out);
-                }
-            }
-        }
-    }
-
-    fn count_remote_units(&mut self, observation: &Observation, limits: Limits) {
-        for value in observation
-            .values
-            .iter()
-            .filter(|value| limits.plausible(value.value))
-        {
-            for (readers, wanted) in self.remotes.readers(observation.sensor, value.measurement) {
-                if converted(value.value, value.unit, wanted).is_some() {
-                    continue;
-                }
-                for program in readers
-                    .iter()
-                    .filter_map(|slot| self.programs[*slot as usize].as_ref())
-                {
-                    self.tally.unit_error(&UnitError {
-                        rule: program.rule.info.id,
-                        sensor: observation.sensor,
-                        measurement: value.measurement,
-                        unit: value.unit,
-                        wanted,
-                        times: 1,
-                        time: observation.time,
-                        position: self.position,
-                    });
-                }
-            }
-        }
     }
 }
 

@@ -25,6 +25,33 @@ pub struct Counts {
     pub unit_errors: u64,
     /// The newest of those, one entry for each rule, sensor and unit, the newest last.
     pub unit_newest: Vec<UnitError>,
+    /// Days for which a derived series could not be made, because the weather of them cannot be.
+    #[serde(default)]
+    pub weather_errors: u64,
+    /// The newest of those, one entry for each series, sensor and measurement, the newest last.
+    #[serde(default)]
+    pub weather_newest: Vec<WeatherError>,
+}
+
+/// Weather that cannot be, such as a humidity of 130 %.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WeatherError {
+    /// Id of the derived series that was to be made.
+    pub series: Name,
+    /// The weather station.
+    pub sensor: Name,
+    /// What was measured.
+    pub measurement: Name,
+    /// The value, in the unit of the equations.
+    pub value: f64,
+    /// What is wrong with it.
+    pub why: String,
+    /// How often since the counts began.
+    pub times: u64,
+    /// The noon of the newest.
+    pub time: Time,
+    /// Record before which that noon passed.
+    pub position: Position,
 }
 
 /// A unit that a rule cannot convert.
@@ -53,6 +80,20 @@ pub struct UnitError {
 pub(crate) struct Tally {
     counts: Counts,
     units: BTreeMap<(Name, Name, Name), UnitError>,
+    weather: BTreeMap<(Name, Name, Name), WeatherError>,
+}
+
+impl Counts {
+    /// Only what could not be judged: of a second look at the same readings, nothing else counts.
+    pub(crate) fn mistakes(self) -> Counts {
+        Counts {
+            unit_errors: self.unit_errors,
+            unit_newest: self.unit_newest,
+            weather_errors: self.weather_errors,
+            weather_newest: self.weather_newest,
+            ..Counts::default()
+        }
+    }
 }
 
 impl Tally {
@@ -73,6 +114,23 @@ impl Tally {
         }
     }
 
+    pub(crate) fn weather_error(&mut self, error: &WeatherError) {
+        self.counts.weather_errors += error.times;
+        let key = (error.series, error.sensor, error.measurement);
+        let entry = self.weather.entry(key).or_insert_with(|| WeatherError {
+            times: 0,
+            ..error.clone()
+        });
+        entry.times += error.times;
+        if error.position >= entry.position {
+            let times = entry.times;
+            *entry = WeatherError {
+                times,
+                ..error.clone()
+            };
+        }
+    }
+
     /// Takes in what another worker counted.
     pub(crate) fn add(&mut self, other: Counts) {
         let sum = &mut self.counts;
@@ -84,25 +142,35 @@ impl Tally {
         // entries that are no longer named still count
         let named: u64 = other.unit_newest.iter().map(|error| error.times).sum();
         sum.unit_errors += other.unit_errors - named;
+        let named: u64 = other.weather_newest.iter().map(|error| error.times).sum();
+        sum.weather_errors += other.weather_errors - named;
         for error in other.unit_newest {
             self.unit_error(&error);
         }
+        for error in other.weather_newest {
+            self.weather_error(&error);
+        }
     }
 
-    /// The counts with every unit mistake named.
+    /// The counts with every mistake named.
     pub(crate) fn all(&self) -> Counts {
         let mut counts = self.counts.clone();
         counts.unit_newest = self.units.values().cloned().collect();
         counts.unit_newest.sort_by_key(|error| error.position);
+        counts.weather_newest = self.weather.values().cloned().collect();
+        counts.weather_newest.sort_by_key(|error| error.position);
         counts
     }
 
-    /// The counts with the newest unit mistakes named.
+    /// The counts with the newest mistakes named.
     pub(crate) fn newest(&self) -> Counts {
         let mut counts = self.all();
         counts
             .unit_newest
             .drain(..counts.unit_newest.len().saturating_sub(NAMED));
+        counts
+            .weather_newest
+            .drain(..counts.weather_newest.len().saturating_sub(NAMED));
         counts
     }
 }

@@ -3,10 +3,12 @@
 
 use citywatch_model::Time;
 
-use super::program::{Compare, Program, Sides, Term, Test, calculate};
+use super::baseline::Recall;
+use super::program::{Compare, Program, Sides, Term, Test};
 use super::proof::{Instant, Run, prove};
 use super::remote::Remote;
 use super::series::Series;
+use super::terms::calculate;
 use super::truth::Truth;
 use super::window::Window;
 use crate::ast::Operator;
@@ -18,6 +20,18 @@ pub(super) struct AgeBase {
     /// Whether a reading arrived then. Otherwise it is a registration, a start or a reconnection, and the age
     /// is only known to be at least the time since.
     pub heard: bool,
+    /// Usual time between two readings at the moment, if the registry gives it.
+    pub interval_ms: Option<i64>,
+}
+
+/// What a group of sensors came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct GroupValue {
+    pub value: Option<f64>,
+    /// Newest event time of a member.
+    pub newest: Option<Time>,
+    /// Whether this step brought a reading of one.
+    pub fresh: bool,
 }
 
 /// Everything that a rule may look at in one evaluation at one sensor.
@@ -27,7 +41,9 @@ pub(super) struct Scene<'a> {
     /// Which series each input of the program is; `None` if the sensor has not spoken it.
     pub inputs: &'a [Option<u16>],
     pub windows: &'a [Window],
+    pub baselines: &'a [Recall],
     pub remotes: &'a [Remote],
+    pub groups: &'a [GroupValue],
     /// Number of this step; what it brought is fresh.
     pub step: u64,
     pub clock: Time,
@@ -61,7 +77,10 @@ impl Scene<'_> {
             .remote_places
             .iter()
             .filter_map(|place| self.remotes[*place].time);
-        let event_ms = remote.fold(self.window_end_ms, |newest, time| newest.max(time.millis()));
+        let around = self.groups.iter().filter_map(|group| group.newest);
+        let event_ms = remote
+            .chain(around)
+            .fold(self.window_end_ms, |newest, time| newest.max(time.millis()));
         self.at(
             if clocked {
                 self.clock.millis()
@@ -85,7 +104,10 @@ impl Scene<'_> {
 
     fn compared(&self, compare: &Compare, runs: &mut [Option<Run>]) -> Truth {
         let truth = match &compare.sides {
-            Sides::AgeAgainst(limit_ms) => self.age_against(compare.operator, *limit_ms),
+            Sides::AgeAgainst(limit) => match limit.millis(self.age.interval_ms) {
+                Some(limit_ms) => self.age_against(compare.operator, limit_ms),
+                None => Truth::Unknown,
+            },
             Sides::Terms(left, right) => match (self.term(left), self.term(right)) {
                 (Some(left), Some(right)) => Truth::from(holds(compare.operator, left, right)),
                 _ => Truth::Unknown,
@@ -114,11 +136,16 @@ impl Scene<'_> {
             .iter()
             .map(|remote| self.remote(*remote))
             .map(|remote| (remote.time, remote.fresh));
+        let around = compare.groups.iter().map(|group| &self.groups[*group]);
         let mut newest = None;
         let mut touched = false;
         for (time, fresh) in own.chain(remote) {
             newest = newest.max(time);
             touched |= fresh == self.step && !self.moment;
+        }
+        for group in around {
+            newest = newest.max(group.newest);
+            touched |= group.fresh && !self.moment;
         }
         let time_ms = match newest {
             _ if compare.clocked => self.clock.millis(),
@@ -154,7 +181,7 @@ impl Scene<'_> {
         }
     }
 
-    fn term(&self, term: &Term) -> Option<f64> {
+    pub(super) fn term(&self, term: &Term) -> Option<f64> {
         match term {
             Term::Number(number) => Some(*number),
             Term::Newest(input) => self.newest(*input),
@@ -167,6 +194,12 @@ impl Scene<'_> {
                 let series = self.input(self.program.windows[*place].input)?;
                 self.windows[*place].value(series)
             }
+            Term::Baseline(place) => self.baselines[*place].mean,
+            Term::Group(place) => self.groups[*place].value,
+            Term::Interval => self
+                .age
+                .interval_ms
+                .map(|interval| interval as f64 / 1_000.0),
             Term::Age => self
                 .age
                 .heard
@@ -178,12 +211,12 @@ impl Scene<'_> {
         }
     }
 
-    /// What has just arrived is known; anything else is unknown once it is stale.
+    /// The rule's own value is known when it has just arrived; anything else is unknown once it is stale.
     fn newest(&self, input: usize) -> Option<f64> {
         let series = self.input(input)?;
         let time = series.newest?;
-        let current =
-            series.fresh == self.step || self.window_end_ms - time.millis() <= self.stale_ms;
+        let arrived = input == 0 && series.fresh == self.step;
+        let current = arrived || self.window_end_ms - time.millis() <= self.stale_ms;
         current.then_some(series.value)
     }
 
@@ -196,7 +229,7 @@ impl Scene<'_> {
     }
 }
 
-fn holds(operator: Operator, left: f64, right: f64) -> bool {
+pub(super) fn holds(operator: Operator, left: f64, right: f64) -> bool {
     match operator {
         Operator::Greater => left > right,
         Operator::GreaterEqual => left >= right,

@@ -5,23 +5,36 @@
 //! ```text
 //! record -> core: moments before its clock -> sensor: new, late, repeated? -> series -> bound rules
 //!                                                                             windows, runs, levels -> transitions
+//! record and transitions -> second: derived series -> a core of its own -> escalation -> transitions
 //! ```
 
+mod around;
+mod baseline;
 mod bind;
 mod bound;
 pub(crate) mod core;
 pub(crate) mod counts;
 mod evaluate;
+mod fit;
+mod ground;
+mod judge;
+mod levels;
+mod local;
 mod moments;
+mod prepare;
 mod profile;
 mod program;
 mod proof;
 mod remote;
+pub(crate) mod second;
 mod sensor;
 mod series;
+pub(crate) mod snapshot;
 mod stage;
+mod terms;
 mod truth;
 mod window;
 
-pub use counts::{Counts, UnitError};
+pub use counts::{Counts, UnitError, WeatherError};
+pub use snapshot::{Snapshot, SnapshotError, SnapshotHead};
 pub use stage::Stage;

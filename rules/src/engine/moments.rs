@@ -5,13 +5,12 @@ use std::cmp::Reverse;
 
 use citywatch_model::{Name, Time, Transition};
 
-use super::bound::Surroundings;
 use super::core::Core;
 
 /// A moment in the queue. The field order is the firing order.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment {
-    time: Time,
+    pub time: Time,
     rule: Name,
     subject: Name,
     sensor: u32,
@@ -20,17 +19,25 @@ pub(super) struct Moment {
 
 impl Core {
     /// Fires every moment before `clock`.
+    #[inline]
     pub(super) fn fire_before(&mut self, clock: Time, out: &mut Vec<Transition>) {
         self.step += 1;
-        while self
-            .moments
-            .peek()
-            .is_some_and(|Reverse(moment)| moment.time < clock)
-        {
-            if let Some(Reverse(moment)) = self.moments.pop() {
-                self.fire(&moment, out);
-            }
+        while self.next_moment().is_some_and(|next| next < clock) {
+            self.fire_next(out);
         }
+    }
+
+    /// Fires the next moment.
+    pub(super) fn fire_next(&mut self, out: &mut Vec<Transition>) {
+        if let Some(Reverse(moment)) = self.moments.pop() {
+            self.fire(&moment, out);
+        }
+    }
+
+    /// When the next moment is.
+    #[inline]
+    pub(super) fn next_moment(&self) -> Option<Time> {
+        self.moments.peek().map(|Reverse(moment)| moment.time)
     }
 
     fn fire(&mut self, moment: &Moment, out: &mut Vec<Transition>) {
@@ -48,27 +55,10 @@ impl Core {
             return;
         };
         watch.scheduled = None;
+        watch.again = watch.again.filter(|again| *again > moment.time);
         if due.is_some_and(|due| due <= moment.time) {
             watch.settled = moment.time;
-            let around = Surroundings {
-                program,
-                series: &sensor.series,
-                remotes: &self.remotes.list,
-                step: self.step,
-                clock: moment.time,
-                moment: true,
-                age: base,
-                stale_ms: sensor.profile.limits.stale_ms,
-            };
-            if let Some(what) = bound.evaluate(&around) {
-                out.push(bound.transition(
-                    what,
-                    moment.rule,
-                    moment.subject,
-                    (moment.time, self.position),
-                    &sensor.series,
-                ));
-            }
+            self.judge((moment.sensor, place), true, moment.time, out);
         }
         self.schedule(moment.sensor, place);
     }
@@ -99,7 +89,7 @@ impl Core {
         let Some(due) = bound.due(program, sensor.age_base(bound, self.resumed)) else {
             return;
         };
-        let (rule, subject, slot) = (program.rule.info.id, sensor.id, bound.slot);
+        let (rule, subject, slot) = (program.id, sensor.id, bound.slot);
         let Some(watch) = &mut self.sensors[sensor_place as usize].bounds[bound_place].watch else {
             return;
         };
@@ -112,6 +102,23 @@ impl Core {
                 sensor: sensor_place,
                 slot,
             }));
+        }
+    }
+
+    /// Puts the moments into the queue that wait for a sensor.
+    pub(super) fn queue_scheduled(&mut self, place: u32) {
+        let sensor = &self.sensors[place as usize];
+        for bound in &sensor.bounds {
+            let scheduled = bound.watch.as_ref().and_then(|watch| watch.scheduled);
+            if let (Some(time), Some(program)) = (scheduled, &self.programs[bound.slot as usize]) {
+                self.moments.push(Reverse(Moment {
+                    time,
+                    rule: program.id,
+                    subject: sensor.id,
+                    sensor: place,
+                    slot: bound.slot,
+                }));
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Runs of consecutive evaluations at which something held: behind `for`, `in N samples` and `hold`.
 //! A run is broken by false and by unknown, and starts anew after a gap in the readings.
 
+use super::snapshot::codec::kept;
 use super::truth::Truth;
 use crate::ast::Proof;
 
@@ -11,6 +12,12 @@ pub(super) struct Run {
     last: i64,
     samples: u32,
 }
+
+kept!(Run {
+    start,
+    last,
+    samples
+});
 
 /// When something is evaluated, and how it got there.
 #[derive(Debug, Clone, Copy)]

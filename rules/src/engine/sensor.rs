@@ -8,9 +8,10 @@ use super::bound::Bound;
 use super::counts::{Tally, UnitError};
 use super::evaluate::AgeBase;
 use super::profile::Profile;
-use super::program::Program;
+use super::program::{Program, Task};
 use super::remote::converted;
 use super::series::Series;
+use super::snapshot::codec::kept;
 
 /// One sensor.
 #[derive(Debug)]
@@ -23,6 +24,10 @@ pub(super) struct SensorState {
     pub series: Vec<Series>,
     /// Ordered by rule id.
     pub bounds: Vec<Bound>,
+    /// Whether an alert is open by a rule of the first stage that does not name `age`.
+    pub alarmed: bool,
+    /// Usual time between two readings at the moment.
+    pub interval_ms: Option<i64>,
 }
 
 /// The newest reading of one measurement as it came, and the series that it feeds.
@@ -40,6 +45,13 @@ pub(super) struct Newest {
     unit: Name,
     arrival: Time,
 }
+
+kept!(Newest {
+    time,
+    value,
+    unit,
+    arrival
+});
 
 /// Where an observation stands.
 #[derive(Debug, Clone, Copy)]
@@ -66,10 +78,13 @@ impl SensorState {
             tracks: SmallVec::new(),
             series: Vec::new(),
             bounds: Vec::new(),
+            alarmed: false,
+            interval_ms: None,
         }
     }
 
     /// Opens a track for each measurement that it has not spoken before; whether there was one.
+    #[inline]
     pub(super) fn hear(&mut self, observation: &Observation) -> bool {
         let known = self.tracks.len();
         for value in &observation.values {
@@ -92,6 +107,7 @@ impl SensorState {
     }
 
     /// Files the readings of `observation`, all of whose measurements have been heard.
+    #[inline]
     pub(super) fn take(
         &mut self,
         observation: &Observation,
@@ -153,7 +169,8 @@ impl SensorState {
         }
     }
 
-    fn standing(&mut self, place: usize, time: Time, value: Value) -> Standing {
+    #[inline]
+    fn standing(&self, place: usize, time: Time, value: Value) -> Standing {
         let track = &self.tracks[place];
         let Some(newest) = track.newest else {
             return Standing::New;
@@ -203,11 +220,16 @@ impl SensorState {
                         .bounds
                         .iter()
                         .filter(|bound| bound.inputs.contains(&Some(*place)));
-                    for program in
-                        readers.filter_map(|bound| programs[bound.slot as usize].as_ref())
+                    let mut told = None;
+                    for program in readers
+                        .filter_map(|bound| programs[bound.slot as usize].as_ref())
+                        .filter(|program| !matches!(program.task, Task::Follow(_)))
                     {
-                        let (rule, unit, position) =
-                            (program.rule.info.id, value.unit, at.position);
+                        let (rule, unit, position) = (program.id, value.unit, at.position);
+                        // what a rule contributes to itself is no second mistake
+                        if told.replace(rule) == Some(rule) {
+                            continue;
+                        }
                         tally.unit_error(&UnitError {
                             rule,
                             sensor,
@@ -224,7 +246,34 @@ impl SensorState {
         }
     }
 
+    /// Whether a reading of this event time has come already, as far as is still known.
+    pub(super) fn knows(&self, value: Value, time: Time) -> bool {
+        let heard = |track: &Track| track.measurement == value.measurement;
+        let track = self.tracks.iter().position(heard);
+        track.is_some_and(|place| {
+            let standing = self.standing(place, time, value);
+            matches!(standing, Standing::Repeat | Standing::Conflict)
+        })
+    }
+
+    /// Forgets every measurement that is not `wanted`, but not that it has spoken.
+    pub(super) fn forget(&mut self, wanted: impl Fn(Name) -> bool) {
+        if self.tracks.is_empty() {
+            return;
+        }
+        self.tracks.retain(|track| wanted(track.measurement));
+        if self.tracks.is_empty() {
+            // nothing that is measured has no name
+            self.tracks.push(Track {
+                measurement: Name::default(),
+                newest: None,
+                series: SmallVec::new(),
+            });
+        }
+    }
+
     /// Drops readings that no window needs any more.
+    #[inline]
     pub(super) fn trim(&mut self, step: u64) {
         for series in self.series.iter_mut().filter(|series| series.fresh == step) {
             series.trim();
@@ -244,26 +293,19 @@ impl SensorState {
         series
     }
 
-    /// From when the silence that `bound` watches is counted.
+    /// From when the silence that `bound` watches is counted: a reading, or registration, start or
+    /// reconnection where that is later.
+    #[inline]
     pub(super) fn age_base(&self, bound: &Bound, resumed: Time) -> AgeBase {
-        age_base(&self.series, bound, self.registered.max(resumed))
-    }
-}
-
-/// The same for whoever has borrowed the sensor in parts. `earliest`: registration, start or reconnection.
-pub(super) fn age_base(series: &[Series], bound: &Bound, earliest: Time) -> AgeBase {
-    let own = bound.inputs[0]
-        .map(|place| &series[usize::from(place)])
-        .filter(|series| series.newest.is_some());
-    match own {
-        Some(series) if series.arrival >= earliest => AgeBase {
-            since: series.arrival,
-            heard: true,
-        },
-        _ => AgeBase {
-            since: earliest,
-            heard: false,
-        },
+        let earliest = self.registered.max(resumed);
+        let heard = bound
+            .own(&self.series)
+            .filter(|series| series.arrival >= earliest);
+        AgeBase {
+            since: heard.map_or(earliest, |series| series.arrival),
+            heard: heard.is_some(),
+            interval_ms: self.interval_ms,
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! The readings of one sensor and measurement in one unit: the newest one, and as many before it as the
 //! widest window over them needs, 16 bytes each. Knows nothing of rules; whoever reads it keeps cursors.
 
+mod snapshot;
+
 use std::collections::VecDeque;
 
 use citywatch_model::{Name, Time};
 
+use super::baseline::Baseline;
 use crate::units::{self, Conversion};
 
 /// Readings in order of event time, numbered from 0 in the order in which they stand.
@@ -23,6 +26,8 @@ pub(super) struct Series {
     pub fresh: u64,
     /// Counts insertions into the middle, after which numbers no longer mean what they did.
     pub revision: u64,
+    /// Sums by local hour, where a rule names `baseline`.
+    pub baseline: Option<Box<Baseline>>,
     width_ms: i64,
     kept: VecDeque<(i64, f64)>,
     dropped: u64,
@@ -40,6 +45,7 @@ impl Series {
             arrival: Time::MIN,
             fresh: 0,
             revision: 1,
+            baseline: None,
             width_ms: 0,
             kept: VecDeque::new(),
             dropped: 0,
@@ -57,6 +63,23 @@ impl Series {
             self.revision += 1;
         }
         self.width_ms = width_ms;
+    }
+
+    /// Keeps sums by local hour over `days` days; 0 keeps none.
+    pub(super) fn remember(&mut self, days: u16, time_zone: Name) {
+        if days == 0 {
+            self.baseline = None;
+            return;
+        }
+        let (newest, value) = (self.newest, self.value);
+        let baseline = self.baseline.get_or_insert_with(|| {
+            let mut baseline = Baseline::new(time_zone);
+            if let Some(newest) = newest {
+                baseline.file(newest.millis(), value);
+            }
+            Box::new(baseline)
+        });
+        baseline.keep(days, time_zone);
     }
 
     /// `value` in this series' unit; `None` if `unit` cannot be converted. A payload without a unit is
@@ -81,11 +104,17 @@ impl Series {
         if self.width_ms > 0 {
             self.kept.push_back((time.millis(), value));
         }
+        if let Some(baseline) = &mut self.baseline {
+            baseline.file(time.millis(), value);
+        }
     }
 
     /// Adds a reading older than the newest, unless no window reaches back to it.
     pub(super) fn fill(&mut self, time: Time, value: f64) {
         let time = time.millis();
+        if let Some(baseline) = &mut self.baseline {
+            baseline.file(time, value);
+        }
         if self.width_ms == 0 || time < self.oldest_wanted() {
             return;
         }

@@ -2,6 +2,8 @@
 //! extremes, running sums for the rest. Sums are summed afresh every time as many readings have left as the
 //! window holds, so errors cannot grow; the outcome depends on nothing but the sequence of readings.
 
+mod snapshot;
+
 use std::collections::VecDeque;
 
 use super::series::Series;

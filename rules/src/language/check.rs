@@ -5,24 +5,28 @@ use std::ops::Range;
 
 use citywatch_model::{Name, name};
 
-use super::suggest;
+use super::clock;
+use super::functions;
 use super::syntax::parse;
-use super::token::{KEYWORDS, Mistake, is_name_letter};
+use super::token::Mistake;
 use super::tree::{Comparing, Kind, Tree, holds};
-use crate::ast::{Comparison, Condition, Expression, Operator, Proof, WindowFunction};
+use crate::ast::{Comparison, Condition, Expression, Operator, Proof};
 
-/// Functions of the language that the engine does not compute yet. Naming one must not pass for a measurement.
-pub(super) const LATER: [&str; 5] = ["near", "zone", "count_near", "baseline", "forecast"];
-
-/// What the conditions of one rule name, gathered over all of them.
+/// What the conditions of one rule name, or the expression of a derived series; gathered over all of them.
 pub(super) struct Checker {
-    pub(super) measurement: Name,
+    /// What `value` means; a derived series has no such measurement.
+    pub(super) own: Option<Name>,
     /// Whether the rule's values are seconds, so that they compare with durations.
-    in_seconds: bool,
+    pub(super) in_seconds: bool,
     /// The rule's own measurement first.
     pub inputs: Vec<Name>,
     pub remote: Vec<(Name, Name)>,
+    /// Where a derived series first names a measurement of its own sensor, and one of a named sensor.
+    pub(super) first_input: Option<Range<usize>>,
+    pub(super) first_remote: Option<Range<usize>>,
     pub uses_age: bool,
+    /// Whether a function over several sensors is named.
+    pub uses_groups: bool,
     pub proofs: usize,
     /// How often a reading was named, to tell constant comparisons.
     pub(super) readings: usize,
@@ -33,25 +37,47 @@ impl Checker {
     /// For a rule of this measurement in this unit.
     pub fn new(measurement: Name, unit: Name) -> Checker {
         Checker {
-            measurement,
+            own: Some(measurement),
             in_seconds: unit == "s",
             inputs: vec![measurement],
+            ..Checker::of_series()
+        }
+    }
+
+    /// For a derived series.
+    pub fn of_series() -> Checker {
+        Checker {
+            own: None,
+            in_seconds: false,
+            inputs: Vec::new(),
             remote: Vec::new(),
+            first_input: None,
+            first_remote: None,
             uses_age: false,
+            uses_groups: false,
             proofs: 0,
             readings: 0,
             mistakes: Vec::new(),
         }
     }
 
-    /// Reads one condition of the rule; `None` if there are mistakes.
+    /// Reads one condition of the rule, or else its mistakes.
     pub fn read(&mut self, text: &str) -> Result<Condition, Vec<Mistake>> {
+        self.read_as(text, Checker::condition)
+    }
+
+    /// Reads a text as what `part` makes of its tree, or else its mistakes.
+    pub(super) fn read_as<T>(
+        &mut self,
+        text: &str,
+        part: impl FnOnce(&mut Checker, Tree) -> Option<T>,
+    ) -> Result<T, Vec<Mistake>> {
         let (tree, mistakes) = parse(text);
         self.mistakes = mistakes;
-        let condition = self.condition(tree);
+        let read = part(self, tree);
         let mut mistakes = std::mem::take(&mut self.mistakes);
-        match condition {
-            Some(condition) if mistakes.is_empty() => Ok(condition),
+        match read {
+            Some(read) if mistakes.is_empty() => Ok(read),
             _ => {
                 mistakes.sort_by_key(|mistake| mistake.range.start);
                 // the first message about a place is the cause of the others
@@ -82,6 +108,7 @@ impl Checker {
             Kind::Wrong => None,
             Kind::Number(_)
             | Kind::Duration(_)
+            | Kind::Distance(_)
             | Kind::Name(_)
             | Kind::Quoted(_)
             | Kind::Call(..)
@@ -105,7 +132,6 @@ impl Checker {
 
     fn comparison(&mut self, comparing: Comparing, range: Range<usize>) -> Option<Comparison> {
         let readings = self.readings;
-        let place = range.clone();
         let duration = [&comparing.left, &comparing.right]
             .into_iter()
             .find_map(|side| match side.kind {
@@ -115,7 +141,7 @@ impl Checker {
         let (left, right) = (self.number(comparing.left), self.number(comparing.right));
         let (left, right) = (left?, right?);
         if let Some((duration, place)) = duration
-            && !(self.in_seconds || is_time(&left) || is_time(&right))
+            && !(self.in_seconds || clock::is_time(&left) || clock::is_time(&right))
         {
             // `value > 5m` in a rule about metres would otherwise wait for 300
             let message = format!(
@@ -125,6 +151,9 @@ impl Checker {
             let help = "numbers are in the rule's `unit`: write them without letters".to_owned();
             self.report(place, message, help);
         }
+        if let Some((message, help)) = clock::misuse(&left, &right) {
+            self.report(range.clone(), message, help.to_owned());
+        }
         if self.readings == readings {
             let help = "name `value`, a measurement, `age` or a function of them".to_owned();
             self.report(
@@ -132,12 +161,6 @@ impl Checker {
                 "this comparison names no reading: it is always the same",
                 help,
             );
-        }
-        if misuses_age(&left, &right) || misuses_age(&right, &left) {
-            // the moment at which it would flip could not be told, and a watch over silence must not be silent
-            let help = "write `age > 60m`, and other conditions beside it".to_owned();
-            let message = "`age` must stand by itself against a fixed time";
-            self.report(place, message, help);
         }
         let proof = (comparing.lasting.is_some() || comparing.samples.is_some()).then(|| {
             self.proofs += 1;
@@ -161,7 +184,12 @@ impl Checker {
             Kind::Number(number) => Some(Expression::Number(number)),
             Kind::Duration(duration) => Some(Expression::Number(duration.seconds())),
             Kind::Name(word) => self.named(&word, tree.range),
-            Kind::Quoted(word) => Some(self.newest(name(&word))),
+            Kind::Quoted(word) => Some(self.newest(name(&word), tree.range)),
+            Kind::Distance(_) => {
+                let help = format!("write `{}`", functions::shape("near").unwrap_or_default());
+                self.report(tree.range, "a distance is no number by itself", help);
+                None
+            }
             Kind::Call(function, arguments) => self.call(&function, arguments, tree.range),
             Kind::Negate(inner) => Some(Expression::Negate(Box::new(self.number(*inner)?))),
             Kind::Arithmetic(left, operator, right) => {
@@ -174,143 +202,32 @@ impl Checker {
             }
             Kind::Wrong => None,
             Kind::Compare(_) | Kind::Not(_) | Kind::And(_) | Kind::Or(_) => {
-                let help = "join conditions with `and` or `or`".to_owned();
-                self.report(tree.range, "this is a condition, not a number", help);
+                let help = if self.own.is_some() {
+                    "join conditions with `and` or `or`"
+                } else {
+                    "leave the comparison to a rule over this series"
+                };
+                self.report(
+                    tree.range,
+                    "this is a condition, not a number",
+                    help.to_owned(),
+                );
                 None
             }
         }
     }
 
-    fn named(&mut self, word: &str, range: Range<usize>) -> Option<Expression> {
-        if word == "age" {
-            self.uses_age = true;
-            self.readings += 1;
-            return Some(Expression::Age);
-        }
-        if let Some(function) = WindowFunction::named(word) {
-            let help = format!(
-                "write `{function}(10m)`, or \"{word}\" in quotes if a measurement has this name"
-            );
-            self.report(
-                range,
-                format!("`{word}` is a function and needs a window"),
-                help,
-            );
-            return None;
-        }
-        if LATER.contains(&word) {
-            self.not_yet(word, range);
-            return None;
-        }
-        self.measurement(word, range)
-            .map(|measurement| self.newest(measurement))
-    }
-
-    /// The measurement that a bare word means. A slip in `value` or `age` would pass for a measurement that
-    /// never speaks, and the rule would be silent for ever; so such a name must be quoted.
-    pub(super) fn measurement(&mut self, word: &str, range: Range<usize>) -> Option<Name> {
-        if word == "value" {
-            return Some(self.measurement);
-        }
-        if let Some(known) = slip_of(word)
-            && *self.measurement != *word
-        {
-            let help = format!(
-                "did you mean `{known}`? If a measurement has this name, write \"{word}\" in quotes"
-            );
-            self.report(range, format!("`{word}` looks like `{known}`"), help);
-            return None;
-        }
-        if matches!(word, "true" | "false" | "null") {
-            self.report(
-                range,
-                format!("`{word}` means nothing here"),
-                "write a comparison".to_owned(),
-            );
-            return None;
-        }
-        Some(name(word))
-    }
-
-    fn newest(&mut self, measurement: Name) -> Expression {
-        self.uses(measurement);
+    pub(super) fn newest(&mut self, measurement: Name, range: Range<usize>) -> Expression {
+        self.uses(measurement, range);
         Expression::Newest(measurement)
     }
 
-    pub(super) fn uses(&mut self, measurement: Name) {
+    /// Notes that a measurement of the own sensor is named.
+    pub(super) fn uses(&mut self, measurement: Name, range: Range<usize>) {
         self.readings += 1;
+        self.first_input.get_or_insert(range);
         if !self.inputs.contains(&measurement) {
             self.inputs.push(measurement);
         }
     }
-
-    pub(super) fn not_yet(&mut self, word: &str, range: Range<usize>) {
-        self.report(
-            range,
-            format!("`{word}` is not available yet"),
-            "leave this rule out for now".to_owned(),
-        );
-    }
-}
-
-/// Whether a bare `word` means the measurement of that name and nothing else.
-pub(super) fn is_bare_measurement(word: &str) -> bool {
-    let reserved = matches!(word, "value" | "age" | "true" | "false" | "null");
-    let keyword = KEYWORDS
-        .iter()
-        .any(|(keyword, _)| word.eq_ignore_ascii_case(keyword));
-    let function = WindowFunction::named(word).is_some() || LATER.contains(&word);
-    word.starts_with(|c: char| is_name_letter(c) && !c.is_ascii_digit())
-        && word.chars().all(is_name_letter)
-        && !(reserved || keyword || function || slip_of(word).is_some())
-}
-
-/// Whether `side` names `age` otherwise than alone against a constant.
-fn misuses_age(side: &Expression, other: &Expression) -> bool {
-    match side {
-        Expression::Age => !is_constant(other),
-        side => names_age(side),
-    }
-}
-
-fn names_age(expression: &Expression) -> bool {
-    match expression {
-        Expression::Age => true,
-        Expression::Negate(inner) => names_age(inner),
-        Expression::Arithmetic(left, _, right) => names_age(left) || names_age(right),
-        Expression::Number(_)
-        | Expression::Newest(_)
-        | Expression::Remote(..)
-        | Expression::Window { .. } => false,
-    }
-}
-
-fn is_constant(expression: &Expression) -> bool {
-    match expression {
-        Expression::Number(_) => true,
-        Expression::Negate(inner) => is_constant(inner),
-        Expression::Arithmetic(left, _, right) => is_constant(left) && is_constant(right),
-        Expression::Age
-        | Expression::Newest(_)
-        | Expression::Remote(..)
-        | Expression::Window { .. } => false,
-    }
-}
-
-/// Whether a number is made of what is counted in seconds.
-fn is_time(expression: &Expression) -> bool {
-    match expression {
-        Expression::Age => true,
-        Expression::Window { function, .. } => *function == WindowFunction::Span,
-        Expression::Negate(inner) => is_time(inner),
-        Expression::Arithmetic(left, _, right) => is_time(left) || is_time(right),
-        Expression::Number(_) | Expression::Newest(_) | Expression::Remote(..) => false,
-    }
-}
-
-/// The word that `word` is one letter away from. `valve` is a real measurement.
-fn slip_of(word: &str) -> Option<&'static str> {
-    ["value", "age"]
-        .into_iter()
-        .find(|known| word != "valve" && suggest::is_one_letter_off(word, known))
 }

@@ -152,9 +152,14 @@ pub(super) struct Piece<'n> {
 }
 
 impl Piece<'_> {
+    /// Its bytes in the file.
+    pub fn place(&self, source: &Source<'_>) -> Range<usize> {
+        self.scalar.locate(source.text, self.range.clone())
+    }
+
     /// Reports a mistake at this entry.
     pub fn report(&self, source: &mut Source<'_>, message: String, help: String) {
-        let place = self.scalar.locate(source.text, self.range.clone());
+        let place = self.place(source);
         source.report_with_help(place, message, help);
     }
 }

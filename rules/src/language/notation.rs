@@ -3,7 +3,9 @@
 
 use std::fmt;
 
-use citywatch_model::{Duration, Level, Name, Observation, Sensor, Time, TransitionKind, name};
+use citywatch_model::{
+    Duration, Level, Name, Observation, Sensor, Time, TransitionKind, Zones, name,
+};
 
 use super::suggest;
 
@@ -21,6 +23,8 @@ pub(crate) struct Scenario {
     pub declared: Vec<Sensor>,
     /// Registered when they first speak.
     pub undeclared: Vec<Sensor>,
+    /// How zones nest and what time it is in them.
+    pub zones: Zones,
     /// In the order of time and sensor.
     pub observations: Vec<Observation>,
     pub expected: Vec<Expected>,

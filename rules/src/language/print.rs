@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::check::is_bare_measurement;
+use super::names::is_bare_measurement;
 use super::token::is_id_letter;
 use crate::ast::{Arithmetic, Comparison, Condition, Expression, Operator, WindowFunction};
 
@@ -181,6 +181,13 @@ impl fmt::Display for Expression {
                 write!(f, ", {width})")
             }
             Expression::Age => f.write_str("age"),
+            Expression::Interval => f.write_str("interval"),
+            Expression::Baseline { measurement, days } => {
+                f.write_str("baseline(")?;
+                measurement_name(f, measurement)?;
+                write!(f, ", {days}d)")
+            }
+            Expression::Group(group) => group.fmt(f),
             Expression::Negate(inner) => {
                 f.write_str("-")?;
                 // a minus before bare digits would become part of the number
@@ -209,14 +216,17 @@ impl Expression {
             | Expression::Newest(_)
             | Expression::Remote(..)
             | Expression::Window { .. }
-            | Expression::Age => 4,
+            | Expression::Age
+            | Expression::Interval
+            | Expression::Baseline { .. }
+            | Expression::Group(_) => 4,
         }
     }
 }
 
 /// Bare where it cannot be taken for anything else. `value` is what the rule measures, so a measurement of
 /// that very name is quoted too.
-fn measurement_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+pub(super) fn measurement_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     if is_bare_measurement(name) {
         f.write_str(name)
     } else {

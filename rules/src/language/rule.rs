@@ -1,18 +1,15 @@
 //! One rule: its keys, its conditions and what they name. Owns what a rule may say besides expressions.
 
-use std::sync::Arc;
-
-use citywatch_model::{Duration, Level, Name, RuleInfo, Text, name};
+use citywatch_model::{Duration, Level, Mode, RuleInfo, Text, name};
 
 use super::check::Checker;
 use super::notation::Scenario;
 use super::source::Source;
 use super::yaml::{Map, Node};
-use super::{fields, scenario, suggest};
-use crate::ast::{Condition, Rule};
-use crate::units;
+use super::{distance, fields, scenario, shared, suggest};
+use crate::ast::{Condition, Escalate, Rule};
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 15] = [
     "id",
     "name",
     "hazard",
@@ -22,28 +19,30 @@ const KEYS: [&str; 13] = [
     "levels",
     "clear",
     "hold",
+    "escalate",
+    "mode",
     "advice",
     "source",
     "plan",
     "tests",
 ];
 
-/// Keys of the language that are not read yet; a rule that needs them must not be silently misread.
-const LATER: [&str; 1] = ["escalate"];
-
 /// A checked rule with the tests that its file holds.
 pub(crate) struct Compiled {
-    pub rule: Arc<Rule>,
+    pub rule: Rule,
     pub tests: Vec<Scenario>,
 }
 
 /// Reads one item of `rules:`. `None` if there are mistakes, all of which are reported.
 pub(super) fn read(source: &mut Source<'_>, map: &Map) -> Option<Compiled> {
     let mistakes = source.problems.len();
-    keys(source, map);
+    fields::keys(source, map, "a rule", &KEYS);
+    shared::required(source, map, "this rule", &["id", "measurement", "levels"]);
     let info = info(source, map);
-    let selector = fields::get(map, "where").map_or_else(Vec::new, |node| selector(source, node));
+    let selector =
+        fields::get(map, "where").map_or_else(Vec::new, |node| shared::selector(source, node));
     let hold = fields::get(map, "hold").and_then(|node| fields::duration(source, node, "`hold`"));
+    let escalate = fields::get(map, "escalate").and_then(|node| escalate(source, node));
     // conditions are checked for their own mistakes even if the measurement is missing
     let (measurement, unit) = info.as_ref().map_or_else(
         || (name("value"), name("")),
@@ -69,43 +68,13 @@ pub(super) fn read(source: &mut Source<'_>, map: &Map) -> Option<Compiled> {
         hold: hold.unwrap_or(Duration::ZERO),
         inputs: checker.inputs,
         remote: checker.remote,
+        escalate,
         uses_age: checker.uses_age,
+        // those that a derived series makes are known when all files are read
+        second_stage: checker.uses_groups,
         proofs: checker.proofs,
     };
-    Some(Compiled {
-        rule: Arc::new(rule),
-        tests,
-    })
-}
-
-fn keys(source: &mut Source<'_>, map: &Map) {
-    for (key, _) in &map.entries {
-        let word = key.value.as_str();
-        if LATER.contains(&word) {
-            let help = "leave this rule out for now".to_owned();
-            source.report_with_help(
-                key.span.clone(),
-                format!("`{word}` is not available yet"),
-                help,
-            );
-        } else if !KEYS.contains(&word) {
-            let help = suggest::help(word, &KEYS);
-            source.report_with_help(
-                key.span.clone(),
-                format!("a rule has no key `{word}`"),
-                help,
-            );
-        }
-    }
-    for required in ["id", "measurement", "levels"] {
-        if fields::get(map, required).is_none() {
-            let place = map
-                .entries
-                .first()
-                .map_or(map.span.clone(), |(key, _)| key.span.clone());
-            source.report(place, format!("this rule has no `{required}`"));
-        }
-    }
+    Some(Compiled { rule, tests })
 }
 
 fn info(source: &mut Source<'_>, map: &Map) -> Option<RuleInfo> {
@@ -119,8 +88,9 @@ fn info(source: &mut Source<'_>, map: &Map) -> Option<RuleInfo> {
         fields::get(map, key).and_then(|node| fields::text(source, node, &format!("`{key}`")))
     };
     let (label, advice) = (both("name"), both("advice"));
-    check_letters(source, map, id, measurement);
-    check_unit(source, map, unit);
+    shared::check_letters(source, map, id, measurement);
+    shared::check_unit(source, map, unit);
+    let mode = fields::get(map, "mode").map(|node| mode(source, node));
     let (id, measurement) = (id?, measurement?);
     Some(RuleInfo {
         id,
@@ -131,76 +101,8 @@ fn info(source: &mut Source<'_>, map: &Map) -> Option<RuleInfo> {
         advice: advice.unwrap_or_default(),
         source: note.map_or_else(String::new, |note| note.to_string()),
         plan,
+        mode: mode.unwrap_or_default(),
     })
-}
-
-/// Ids stand in addresses, metrics and messages; measurements must be expressible in conditions.
-fn check_letters(source: &mut Source<'_>, map: &Map, id: Option<Name>, measurement: Option<Name>) {
-    if let (Some(id), Some(node)) = (id, fields::get(map, "id"))
-        && !id.chars().all(|c| c.is_alphanumeric() || ".-_".contains(c))
-    {
-        let help = "use letters, digits and . - _, such as `flood.rapid-rise`".to_owned();
-        source.report_with_help(
-            node.span(),
-            format!("`{id}` cannot be the id of a rule"),
-            help,
-        );
-    }
-    if let (Some(measurement), Some(node)) = (measurement, fields::get(map, "measurement"))
-        && measurement
-            .contains(|c: char| c.is_whitespace() || c.is_control() || "\"'(),".contains(c))
-    {
-        let help = "use letters, digits and _, such as `water_depth`".to_owned();
-        source.report_with_help(
-            node.span(),
-            format!("`{measurement}` cannot be a measurement"),
-            help,
-        );
-    }
-}
-
-fn check_unit(source: &mut Source<'_>, map: &Map, unit: Option<Name>) {
-    if let (Some(unit), Some(node)) = (unit, fields::get(map, "unit"))
-        && !units::is_known(&unit)
-    {
-        let help = suggest::closest(&unit, units::spellings()).map_or_else(
-            || {
-                "write a UCUM unit such as cm, m3/h, kPa, Cel, \"%\", \"%LEL\" or \"{count}\""
-                    .to_owned()
-            },
-            |known| format!("did you mean `{known}`?"),
-        );
-        source.report_with_help(node.span(), format!("`{unit}` is not a unit"), help);
-    }
-}
-
-fn selector(source: &mut Source<'_>, node: &Node) -> Vec<(Name, Vec<Name>)> {
-    let Some(map) = fields::map(source, node, "`where`") else {
-        return Vec::new();
-    };
-    let mut selector = Vec::new();
-    for (tag, node) in &map.entries {
-        let what = format!("tag `{}`", tag.value);
-        let values: Vec<Name> = match node {
-            Node::List(items, span) => {
-                if items.is_empty() {
-                    source.report(
-                        span.clone(),
-                        format!("{what} has an empty list: no sensor would match"),
-                    );
-                }
-                items
-                    .iter()
-                    .filter_map(|item| fields::named(source, item, &what))
-                    .collect()
-            }
-            Node::Scalar(_) | Node::Map(_) => {
-                fields::named(source, node, &what).into_iter().collect()
-            }
-        };
-        selector.push((name(&tag.value), values));
-    }
-    selector
 }
 
 fn levels(source: &mut Source<'_>, map: &Map, checker: &mut Checker) -> [Option<Condition>; 4] {
@@ -239,31 +141,61 @@ fn condition(
     what: &str,
     checker: &mut Checker,
 ) -> Option<Condition> {
-    let scalar = match node {
-        Node::Scalar(scalar) if !scalar.is_nothing() && !scalar.value.trim().is_empty() => scalar,
-        _ => {
-            let help = "write a condition such as `value >= 5 for 2m`".to_owned();
-            let kind = if matches!(node, Node::Scalar(_)) {
-                "nothing"
-            } else {
-                node.kind()
-            };
-            source.report_with_help(
-                node.span(),
-                format!("{what} must be a condition, found {kind}"),
-                help,
-            );
-            return None;
-        }
-    };
-    match checker.read(&scalar.value) {
-        Ok(condition) => Some(condition),
-        Err(mistakes) => {
-            for mistake in mistakes {
-                let place = scalar.locate(source.text, mistake.range);
-                source.report_with_help(place, mistake.message, mistake.help);
-            }
+    let example = "a condition such as `value >= 5 for 2m`";
+    shared::expression(source, node, what, example, |text| checker.read(text))
+}
+
+/// `{ within: 100m, sensors: 2 }`
+fn escalate(source: &mut Source<'_>, node: &Node) -> Option<Escalate> {
+    let map = fields::map(source, node, "`escalate`")?;
+    fields::keys(source, map, "`escalate`", &["within", "sensors"]);
+    let within = match fields::get(map, "within") {
+        Some(node) => fields::scalar(source, node, "`within`"),
+        None => {
+            let help = "write `escalate: { within: 100m, sensors: 2 }`".to_owned();
+            source.report_with_help(map.span.clone(), "`escalate` has no `within`", help);
             None
         }
-    }
+    };
+    let within_m = within.and_then(|scalar| match distance::metres(scalar.value.trim()) {
+        Ok(metres) => Some(metres),
+        Err((message, help)) => {
+            source.report_with_help(scalar.span.clone(), message, help);
+            None
+        }
+    });
+    let sensors = match fields::get(map, "sensors") {
+        None => Some(2),
+        Some(node) => {
+            let scalar = fields::scalar(source, node, "`sensors`")?;
+            let sensors = scalar.value.trim().parse::<u32>().ok();
+            let sensors = sensors.filter(|sensors| *sensors >= 2);
+            if sensors.is_none() {
+                let message = format!("`sensors`: `{}` is not a whole number from 2", scalar.value);
+                let help =
+                    "the sensor itself counts: write `sensors: 2` for it and one more".to_owned();
+                source.report_with_help(scalar.span.clone(), message, help);
+            }
+            sensors
+        }
+    };
+    Some(Escalate {
+        within_m: within_m?,
+        sensors: sensors?,
+    })
+}
+
+fn mode(source: &mut Source<'_>, node: &Node) -> Mode {
+    let Some(scalar) = fields::scalar(source, node, "`mode`") else {
+        return Mode::default();
+    };
+    let word = scalar.value.trim();
+    Mode::ALL
+        .into_iter()
+        .find(|mode| mode.word() == word)
+        .unwrap_or_else(|| {
+            let help = suggest::help(word, &Mode::ALL.map(Mode::word));
+            source.report_with_help(scalar.span.clone(), format!("`{word}` is not a mode"), help);
+            Mode::default()
+        })
 }

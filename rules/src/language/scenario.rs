@@ -1,21 +1,29 @@
 //! Reading the `tests:` of a rule. Owns their notation; running them is not its affair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use citywatch_model::{Name, Observation, RuleInfo, Sensor, Time, Value, name};
 
 use super::fields::{self, pieces};
 use super::notation::{Expected, MIDNIGHT, Scenario, split_moment};
+use super::scenario_sensors;
 use super::source::Source;
-use super::yaml::{Map, Node, Scalar};
+use super::yaml::{Map, Node};
 
-const KEYS: [&str; 5] = ["name", "readings", "sensors", "expect", "until"];
-const SENSOR_KEYS: [&str; 6] = ["interval", "stale_after", "tags", "zone", "min", "max"];
+const KEYS: [&str; 7] = [
+    "name",
+    "readings",
+    "sensors",
+    "zones",
+    "time_zone",
+    "expect",
+    "until",
+];
 
 /// What the tests of a rule need to know about it.
-struct Subject<'r> {
+pub(super) struct Subject<'r> {
     info: &'r RuleInfo,
-    selector: &'r [(Name, Vec<Name>)],
+    pub(super) selector: &'r [(Name, Vec<Name>)],
 }
 
 type Readings = BTreeMap<(Time, Name), Vec<Value>>;
@@ -47,6 +55,7 @@ impl Subject<'_> {
             }
         };
         let declared = self.declared(source, map);
+        let zones = scenario_sensors::zones(source, map);
         let readings = self.readings(source, map);
         let mut undeclared: Vec<Sensor> = Vec::new();
         for (_, sensor) in readings.keys() {
@@ -58,11 +67,18 @@ impl Subject<'_> {
                 undeclared.push(self.matching(*sensor));
             }
         }
-        let expected = expected(source, map, |id| {
-            declared
+        let sensors = || declared.iter().chain(&undeclared);
+        // a zone is the subject of a series over its sensors
+        let mut around: BTreeSet<Name> = sensors().filter_map(|sensor| sensor.zone).collect();
+        around.extend(
+            zones
+                .parents
                 .iter()
-                .chain(&undeclared)
-                .any(|known| known.id == id)
+                .flat_map(|(zone, parent)| [*zone, *parent]),
+        );
+        around.extend(zones.time_zones.keys());
+        let expected = expected(source, map, |id| {
+            around.contains(&id) || sensors().any(|known| known.id == id)
         });
         let until = until(
             source,
@@ -76,76 +92,10 @@ impl Subject<'_> {
             observations: readings.into_iter().map(observation).collect(),
             declared,
             undeclared,
+            zones,
             expected,
             until,
         })
-    }
-
-    /// A sensor that the rule's `where` accepts: the first value of each tag.
-    fn matching(&self, id: Name) -> Sensor {
-        let mut sensor = Sensor::unknown(id);
-        for (tag, values) in self.selector {
-            let Some(value) = values.first() else {
-                continue;
-            };
-            match tag.as_str() {
-                // implied by the id
-                "sensor" => {}
-                "zone" => sensor.zone = Some(*value),
-                _ => {
-                    sensor.tags.insert(*tag, *value);
-                }
-            }
-        }
-        sensor
-    }
-
-    fn declared(&self, source: &mut Source<'_>, map: &Map) -> Vec<Sensor> {
-        let Some(node) = fields::get(map, "sensors") else {
-            return Vec::new();
-        };
-        let Some(map) = fields::map(source, node, "`sensors`") else {
-            return Vec::new();
-        };
-        map.entries
-            .iter()
-            .map(|(id, node)| self.sensor(source, id, node))
-            .collect()
-    }
-
-    fn sensor(&self, source: &mut Source<'_>, id: &Scalar, node: &Node) -> Sensor {
-        let mut sensor = self.matching(name(&id.value));
-        // `u-2:` alone declares a sensor like those that the rule is for
-        if matches!(node, Node::Scalar(scalar) if scalar.is_nothing()) {
-            return sensor;
-        }
-        let Some(map) = fields::map(source, node, "a sensor") else {
-            return sensor;
-        };
-        fields::keys(source, map, "a sensor", &SENSOR_KEYS);
-        let mut duration = |key: &str| {
-            fields::get(map, key)
-                .and_then(|node| fields::duration(source, node, &format!("`{key}`")))
-        };
-        (sensor.interval, sensor.stale_after) = (duration("interval"), duration("stale_after"));
-        let mut number = |key: &str| {
-            fields::get(map, key).and_then(|node| fields::number(source, node, &format!("`{key}`")))
-        };
-        (sensor.min, sensor.max) = (number("min"), number("max"));
-        if let Some(node) = fields::get(map, "zone") {
-            sensor.zone = fields::named(source, node, "`zone`");
-        }
-        if let Some(tags) =
-            fields::get(map, "tags").and_then(|node| fields::map(source, node, "`tags`"))
-        {
-            let pairs = tags.entries.iter();
-            sensor.tags = pairs
-                .filter_map(|(tag, node)| {
-                    Some((name(&tag.value), fields::named(source, node, &tag.value)?))
-                })
-                .collect();
-        }
-        sensor
     }
 
     fn readings(&self, source: &mut Source<'_>, map: &Map) -> Readings {
@@ -258,6 +208,7 @@ fn until(source: &mut Source<'_>, map: &Map, last: Option<Time>) -> Option<Time>
     end
 }
 
+/// What `expect:` says. Subjects that this test does not declare are left to the end, when all files are read.
 fn expected(source: &mut Source<'_>, map: &Map, is_known: impl Fn(Name) -> bool) -> Vec<Expected> {
     let Some(node) = fields::get(map, "expect") else {
         return Vec::new();
@@ -265,14 +216,11 @@ fn expected(source: &mut Source<'_>, map: &Map, is_known: impl Fn(Name) -> bool)
     let mut all = Vec::new();
     for piece in pieces(source, node, "`expect`") {
         match Expected::read(piece.text) {
-            Ok(one) if is_known(one.subject) => all.push(one),
             Ok(one) => {
-                let help = "name it under `readings:` or `sensors:`".to_owned();
-                piece.report(
-                    source,
-                    format!("no sensor `{}` in this test", one.subject),
-                    help,
-                );
+                if !is_known(one.subject) {
+                    source.subjects.push((one.subject, piece.place(source)));
+                }
+                all.push(one);
             }
             Err(help) => piece.report(
                 source,

@@ -1,6 +1,8 @@
-//! One rule file under reading and the mistakes found in it so far. Owns nothing but the list; knows no YAML.
+//! One rule file under reading and the mistakes found in it so far. Owns nothing but the lists; knows no YAML.
 
 use std::ops::Range;
+
+use citywatch_model::Name;
 
 use crate::problem::Problem;
 
@@ -9,6 +11,8 @@ pub(super) struct Source<'a> {
     pub file: &'a str,
     pub text: &'a str,
     pub problems: Vec<Problem>,
+    /// Subjects that tests expect and do not declare, with their places: derived series of any file may be meant.
+    pub subjects: Vec<(Name, Range<usize>)>,
 }
 
 impl<'a> Source<'a> {
@@ -17,6 +21,7 @@ impl<'a> Source<'a> {
             file,
             text,
             problems: Vec::new(),
+            subjects: Vec::new(),
         }
     }
 

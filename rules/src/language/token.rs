@@ -40,6 +40,8 @@ pub(super) struct Token {
 pub(super) enum TokenKind {
     Number(f64),
     Duration(Duration),
+    /// In metres.
+    Distance(f64),
     /// A bare name or a keyword.
     Word(String),
     /// A quoted name, or the id inside `sensor(…`.
@@ -135,6 +137,7 @@ impl TokenKind {
         match self {
             TokenKind::Number(number) => format!("`{number}`"),
             TokenKind::Duration(duration) => format!("`{duration}`"),
+            TokenKind::Distance(metres) => format!("`{metres}m`"),
             TokenKind::Word(word) | TokenKind::Quoted(word) => format!("`{word}`"),
             TokenKind::Compare(operator) => format!("`{operator}`"),
             TokenKind::Arithmetic(operator) => format!("`{operator}`"),

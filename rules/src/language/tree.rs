@@ -18,6 +18,8 @@ pub(super) struct Tree {
 pub(super) enum Kind {
     Number(f64),
     Duration(Duration),
+    /// In metres.
+    Distance(f64),
     Name(String),
     Quoted(String),
     Call(String, Vec<Tree>),

@@ -71,6 +71,7 @@ impl Parser {
         let kind = match token.kind {
             TokenKind::Number(number) => Kind::Number(number),
             TokenKind::Duration(duration) => Kind::Duration(duration),
+            TokenKind::Distance(metres) => Kind::Distance(metres),
             TokenKind::Quoted(name) => Kind::Quoted(name),
             TokenKind::Open => return self.parenthesised(&token.range),
             TokenKind::Word(word) => {

@@ -387,3 +387,12 @@ fn output_is_ordered_by_rule_and_subject() {
          00:01 b.rule x raise red | 00:01 b.rule y raise red | 00:01 b.rule z raise red | 00:01 x raise red",
     );
 }
+
+#[test]
+fn another_measurement_that_arrives_stale_is_unknown() {
+    check(
+        "levels: { red: h < 5 }",
+        "00:00 sensor a stale=5m | 00:10 a 0 | 00:10 a h=0 @00:04 | 00:11 a h=0 @00:06",
+        "00:11 a raise red",
+    );
+}

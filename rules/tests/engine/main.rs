@@ -4,6 +4,13 @@
 
 mod age;
 mod conditions;
+mod daily;
+mod derive;
 mod equivalence;
+mod escalate;
+mod groups;
+mod interval;
 mod levels;
+mod restart;
+mod snapshot;
 mod support;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use citywatch_model::{
     Body, LinkState, Observation, Record, RegistryChange, RuleSource, Sensor, Time, Transition,
-    Value, name,
+    Value, Zones, name,
 };
 use citywatch_rules::{Counts, Engine, Stage};
 
@@ -23,6 +23,16 @@ pub fn sources(rules: &[String]) -> Vec<RuleSource> {
         file: "rules.yaml".to_owned(),
         text: format!("rules: [{}]", rules.join(", ")),
     }]
+}
+
+/// The same together with derived series in flow style.
+pub fn sources_with(derive: &[&str], rules: &[String]) -> Vec<RuleSource> {
+    let mut all = sources(rules);
+    all.push(RuleSource {
+        file: "derive.yaml".to_owned(),
+        text: format!("derive: [{}]", derive.join(", ")),
+    });
+    all
 }
 
 /// `HH:MM[:SS]`, hours beyond 23 for later days.
@@ -61,8 +71,9 @@ pub fn written(transition: &Transition) -> String {
 }
 
 /// Records from lines or `|`: `TIME SENSOR VALUE [@EVENT_TIME]`, where VALUE is `5`, `5[cm]` or `m=5,h=20`; or
-/// `TIME tick`, `start`, `up`, `down`, `rules N`, `remove SENSOR`, `zones CELL>STREET`,
-/// `sensor SENSOR [interval=1m] [stale=1h] [min=0] [max=9] [zone=Z] [measures=m,h] [TAG=VALUE]`.
+/// `TIME tick`, `start`, `up`, `down`, `rules N`, `remove SENSOR`, `zones CELL>STREET CELL@TIME_ZONE`,
+/// `sensor SENSOR [interval=1m] [alarm=10s] [stale=1h] [min=0] [max=9] [zone=Z] [at=LATITUDE,LONGITUDE]
+/// [measures=m,h] [TAG=VALUE]`.
 pub fn records(text: &str, rule_sets: &[Vec<RuleSource>]) -> Vec<Record> {
     let lines = text
         .split(['\n', '|'])
@@ -96,19 +107,24 @@ fn body(clock: Time, words: &[&str], rule_sets: &[Vec<RuleSource>]) -> Body {
             state: LinkState::Down,
         },
         "rules" => Body::Rules(Arc::new(
-            rule_sets[words[1].parse::<usize>().unwrap()].clone(),
+            rule_sets[words[1].parse::<usize>().unwrap()].clone().into(),
         )),
         "remove" => registry(RegistryChange {
             remove: vec![name(words[1])],
             ..RegistryChange::default()
         }),
         "zones" => {
-            let parents = words[1..].iter().map(|pair| pair.split_once('>').unwrap());
-            let parents = parents
-                .map(|(inner, outer)| (name(inner), name(outer)))
-                .collect();
+            let mut zones = Zones::default();
+            for word in &words[1..] {
+                if let Some((inner, outer)) = word.split_once('>') {
+                    zones.parents.insert(name(inner), name(outer));
+                } else {
+                    let (zone, time_zone) = word.split_once('@').unwrap();
+                    zones.time_zones.insert(name(zone), name(time_zone));
+                }
+            }
             registry(RegistryChange {
-                zone_parents: Some(parents),
+                zones: Some(zones),
                 ..RegistryChange::default()
             })
         }
@@ -129,6 +145,12 @@ fn sensor(words: &[&str]) -> Sensor {
     for (key, value) in words[1..].iter().map(|word| word.split_once('=').unwrap()) {
         match key {
             "interval" => sensor.interval = Some(value.parse().unwrap()),
+            "alarm" => sensor.interval_alarm = Some(value.parse().unwrap()),
+            "at" => {
+                let (latitude, longitude) = value.split_once(',').unwrap();
+                let place = (latitude.parse().unwrap(), longitude.parse().unwrap());
+                sensor.place = Some(place);
+            }
             "stale" => sensor.stale_after = Some(value.parse().unwrap()),
             "min" => sensor.min = Some(value.parse().unwrap()),
             "max" => sensor.max = Some(value.parse().unwrap()),
@@ -247,7 +269,43 @@ pub fn check_sets(
         let (engine, _) = engined(&records, end, workers, cuts);
         assert_eq!(engine, transitions, "{workers} workers, epochs of {cuts:?}");
     }
+    let places: Vec<usize> = (1..records.len()).collect();
+    let (resumed, state) = restarted(&records, end, &places);
+    assert_eq!(resumed, transitions, "restarted after every record");
+    assert_eq!(state, restarted(&records, end, &[]).1, "state after that");
     counts
+}
+
+/// What a stage makes of `records` if it is snapshotted and resumed before each of `places`, and its state after
+/// that in a form that hangs on nobody's order.
+pub fn restarted(
+    records: &[Record],
+    end: Option<Time>,
+    places: &[usize],
+) -> (Vec<Transition>, Vec<u8>) {
+    let again = |stage: &Stage| {
+        let snapshot = stage.snapshot().unwrap();
+        Stage::resume(&snapshot.bytes).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let mut stage = Stage::new();
+    let mut out = Vec::new();
+    for (place, record) in records.iter().enumerate() {
+        if places.contains(&place) {
+            stage = again(&stage);
+        }
+        stage.step(record, &mut out);
+    }
+    if let Some(end) = end {
+        stage.finish(end, &mut out);
+    }
+    (out, again(&stage).snapshot().unwrap().bytes)
+}
+
+/// [`check_sets`] with one rule `r` over `m` and derived series.
+#[track_caller]
+pub fn check_with(derive: &[&str], body: &str, events: &str, expected: &str) -> Counts {
+    let set = sources_with(derive, &[rule(body)]);
+    check_sets(&[set], events, None, expected)
 }
 
 /// [`check_sets`] with one rule `r` over `m`.

@@ -142,6 +142,9 @@ pub(super) fn values_of<'a>(
 }
 
 pub(super) fn only_measurement(registry: &Registry, sensor: &str) -> Option<&'static str> {
+    if registry.sensors.is_empty() {
+        return None;
+    }
     // a sensor that the registry holds is interned already; foreign text must not be
     let id = ustr::existing_ustr(sensor)?;
     match registry.sensors.get(&id)?.measurements.as_slice() {

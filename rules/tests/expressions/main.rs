@@ -1,12 +1,14 @@
 //! Properties of the language: what is printed reads as the same condition, and no text makes it stumble.
 #![allow(clippy::unwrap_used)]
 
-use citywatch_model::{Duration, RuleSource, name};
-use citywatch_rules::ast::{
-    Arithmetic, Comparison, Condition, Expression, Operator, Proof, WindowFunction,
-};
+mod strategies;
+
+use citywatch_model::RuleSource;
+use citywatch_rules::ast::Condition;
 use citywatch_rules::{Problems, compile};
 use proptest::prelude::*;
+
+use strategies::condition;
 
 fn level(expression: &str) -> Result<Condition, Problems> {
     let quoted = expression.replace('\'', "''");
@@ -16,127 +18,6 @@ fn level(expression: &str) -> Result<Condition, Problems> {
         text,
     }])?;
     Ok(rules.rules[0].levels[3].clone().unwrap())
-}
-
-fn measurement() -> impl Strategy<Value = String> {
-    let words = [
-        "value", "age", "valu", "max", "near", "and", "Samples", "水位", "x y", "pm2.5", "a\"b",
-        "a'b", "sensor",
-    ];
-    prop_oneof![
-        "[a-zA-Z_][a-zA-Z0-9_]{0,8}",
-        proptest::sample::select(words.to_vec()).prop_map(str::to_owned)
-    ]
-}
-
-fn width() -> impl Strategy<Value = Duration> {
-    (1_i64..10_000_000_000).prop_map(Duration::from_millis)
-}
-
-fn reading() -> impl Strategy<Value = Expression> {
-    let window = (
-        proptest::sample::select(WindowFunction::ALL.to_vec()),
-        measurement(),
-        width(),
-    );
-    prop_oneof![
-        measurement().prop_map(|word| Expression::Newest(name(&word))),
-        ("[A-Za-z0-9.:/#@+_ \"-]{0,8}[a-z]", measurement())
-            .prop_map(|(id, word)| Expression::Remote(name(&id), name(&word))),
-        window.prop_map(|(function, word, width)| Expression::Window {
-            function,
-            measurement: name(&word),
-            width
-        }),
-    ]
-}
-
-fn expression() -> impl Strategy<Value = Expression> {
-    let number = prop_oneof![
-        any::<i32>().prop_map(f64::from),
-        proptest::num::f64::NORMAL,
-        Just(0.1)
-    ];
-    let leaf = prop_oneof![number.prop_map(Expression::Number), reading()];
-    leaf.prop_recursive(4, 16, 2, |inner| {
-        let operator = proptest::sample::select(vec![
-            Arithmetic::Add,
-            Arithmetic::Subtract,
-            Arithmetic::Multiply,
-            Arithmetic::Divide,
-        ]);
-        prop_oneof![
-            inner
-                .clone()
-                .prop_map(|inner| Expression::Negate(Box::new(inner))),
-            (inner.clone(), operator, inner).prop_map(|(left, operator, right)| {
-                Expression::Arithmetic(Box::new(left), operator, Box::new(right))
-            }),
-        ]
-    })
-}
-
-fn comparison() -> impl Strategy<Value = Condition> {
-    let operator = proptest::sample::select(vec![
-        Operator::Greater,
-        Operator::GreaterEqual,
-        Operator::Less,
-        Operator::LessEqual,
-        Operator::Equal,
-        Operator::NotEqual,
-    ]);
-    let proof = (
-        proptest::option::of(width()),
-        proptest::option::of(1_u32..100),
-    );
-    (reading(), expression(), operator, expression(), proof).prop_map(
-        |(reading, left, operator, right, (lasting, samples))| {
-            // a comparison must name a reading
-            let left = Expression::Arithmetic(Box::new(left), Arithmetic::Add, Box::new(reading));
-            let proof = (lasting.is_some() || samples.is_some()).then_some(Proof {
-                slot: 0,
-                lasting,
-                samples,
-            });
-            Condition::Compare(Comparison {
-                left,
-                operator,
-                right,
-                proof,
-            })
-        },
-    )
-}
-
-fn condition() -> impl Strategy<Value = Condition> {
-    let tree = comparison().prop_recursive(4, 12, 3, |inner| {
-        prop_oneof![
-            inner
-                .clone()
-                .prop_map(|inner| Condition::Not(Box::new(inner))),
-            proptest::collection::vec(inner.clone(), 2..4).prop_map(Condition::All),
-            proptest::collection::vec(inner, 2..4).prop_map(Condition::Any),
-        ]
-    });
-    tree.prop_map(|mut condition| {
-        number_proofs(&mut condition, &mut 0);
-        condition
-    })
-}
-
-fn number_proofs(condition: &mut Condition, next: &mut usize) {
-    match condition {
-        Condition::All(parts) | Condition::Any(parts) => {
-            parts.iter_mut().for_each(|part| number_proofs(part, next));
-        }
-        Condition::Not(inner) => number_proofs(inner, next),
-        Condition::Compare(comparison) => {
-            if let Some(proof) = &mut comparison.proof {
-                proof.slot = *next;
-                *next += 1;
-            }
-        }
-    }
 }
 
 proptest! {
@@ -159,7 +40,9 @@ proptest! {
     #[test]
     fn no_words_make_it_stumble(words in proptest::collection::vec(proptest::sample::select(vec![
         "value", "age", "(", ")", "and", "or", "not", ">", "==", "5", "10m", "for", "in", "samples", "rise(", ",",
-        "sensor(", "P-1", "-", "*", "unchanged(2h)", "\"", "=", "!",
+        "sensor(", "P-1", "-", "*", "unchanged(2h)", "\"", "=", "!", "near(methane,", "100m,", "2 km", "max(value)",
+        "zone(rain,", "mean(sum(1h))", "count_near(methane, 100m,", "value >= 20", "interval", "baseline(7d)",
+        "forecast(1h,", "m",
     ]), 0..40)) {
         let text = words.join(" ");
         if let Ok(condition) = level(&text) {
@@ -219,6 +102,41 @@ fn precedence_and_short_forms_are_those_of_the_design() {
             "span(m, 1h) >= 2700 and age > 3600",
         ),
         ("(value > 1) for 300", "m > 1 for 5m"),
+        ("forecast(1h, 30m) >= 5", "m + slope(m, 30m) * 1 >= 5"),
+        (
+            "2 * forecast(level, 90m, 2h) > 5",
+            "2 * (level + slope(level, 2h) * 1.5) > 5",
+        ),
+        ("value > 2 * baseline(7d)", "m > 2 * baseline(m, 7d)"),
+        ("baseline(flow, 48h) < 3", "baseline(flow, 2d) < 3"),
+        ("age > interval * 3", "age > interval * 3"),
+        ("3 * interval <= age", "3 * interval <= age"),
+        ("age > interval", "age > interval"),
+        (
+            "near(methane, 2km, max(rise(10m))) >= 20 in 3 samples",
+            "near(methane, 2000m, max(rise(10m))) >= 20 in 3 samples",
+        ),
+        (
+            "near(value, 0.5km, min(value)) < 20",
+            "near(m, 500m, min(value)) < 20",
+        ),
+        (
+            "zone(\"PM2.5\", mean(sum(1h))) > 20 for 1h",
+            "zone(\"PM2.5\", mean(sum(1h))) > 20 for 1h",
+        ),
+        (
+            "count_near(methane, 100m, -20 < value) >= 2",
+            "count_near(methane, 100m, value > -20) >= 2",
+        ),
+        (
+            "count_near(methane, 100m, span(1h) >= 45m) >= 2",
+            "count_near(methane, 100m, span(1h) >= 2700) >= 2",
+        ),
+        (
+            "zone(rain, max(span(1h))) > 45m",
+            "zone(rain, max(span(1h))) > 2700",
+        ),
+        ("\"interval\" + \"zone\" > 1", "\"interval\" + \"zone\" > 1"),
     ] {
         let read = level(written).unwrap_or_else(|problems| panic!("{problems}"));
         assert_eq!(read.to_string(), printed, "{written}");

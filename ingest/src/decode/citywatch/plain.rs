@@ -1,0 +1,307 @@
+//! The payload that nearly all sensors send, read letter by letter: one flat object without escapes, nulls or
+//! keys that stand twice. Anything else is left to the general road, which alone judges and explains; what
+//! this road takes, the general one would take just so.
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use super::fields::{DEFAULT_MEASUREMENT, only_measurement, time_of_number};
+use crate::decode::{Context, DecodedObservation, DecodedValue};
+
+/// More values than this go the general road, so that the search for repeated names stays short.
+const MOST_VALUES: usize = 16;
+
+/// Up to so many digits a number is a whole number of units that a float holds exactly, and so is the power
+/// of ten that divides it: the quotient is the nearest float.
+const EXACT_DIGITS: usize = 15;
+
+const POWERS: [f64; EXACT_DIGITS + 1] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+];
+
+/// Beyond it a float leaves whole numbers out.
+const LONGEST: f64 = 9e15;
+
+#[derive(Default)]
+struct Fields<'a> {
+    sensor: Option<&'a str>,
+    ts: Option<f64>,
+    measurement: Option<&'a str>,
+    unit: Option<&'a str>,
+    value: Option<f64>,
+    values: Option<SmallVec<[DecodedValue<'a>; 1]>>,
+}
+
+/// One observation without anything unusual; what is unusual, or wrong, is `None`.
+pub(super) fn observation<'a>(
+    text: &'a str,
+    context: &Context<'a>,
+) -> Option<DecodedObservation<'a>> {
+    let mut scan = Scan { text, at: 0 };
+    let fields = scan.object()?;
+    scan.blanks();
+    if scan.at != text.len() {
+        return None;
+    }
+    let named = |text: &&str| !text.is_empty();
+    let sensor = fields.sensor.filter(named).or(context.sensor)?;
+    let values = match (fields.value, fields.values) {
+        (Some(value), None) => {
+            let measurement = fields
+                .measurement
+                .filter(named)
+                .or(context.measurement)
+                .or_else(|| only_measurement(context.registry, sensor))
+                .unwrap_or(DEFAULT_MEASUREMENT);
+            SmallVec::from_buf([DecodedValue {
+                measurement: Cow::Borrowed(measurement),
+                value,
+                unit: Cow::Borrowed(fields.unit.unwrap_or_default()),
+            }])
+        }
+        (None, Some(mut values)) => {
+            if let Some(unit) = fields.unit {
+                for value in &mut values {
+                    value.unit = Cow::Borrowed(unit);
+                }
+            }
+            values
+        }
+        (None, None) | (Some(_), Some(_)) => return None,
+    };
+    Some(DecodedObservation {
+        index: None,
+        sensor: Cow::Borrowed(sensor),
+        time: fields.ts.map(|ts| time_of_number(ts, || ts.round() as i64)),
+        values,
+    })
+}
+
+/// A place in the text. Every method that fails leaves the whole payload to the general road.
+struct Scan<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scan<'a> {
+    fn object(&mut self) -> Option<Fields<'a>> {
+        let mut fields = Fields::default();
+        self.members(|scan, key| match key {
+            "sensor" => once(&mut fields.sensor, scan.string()?),
+            "ts" => once(&mut fields.ts, scan.moment()?),
+            "measurement" => once(&mut fields.measurement, scan.string()?),
+            "unit" => once(&mut fields.unit, scan.string()?),
+            "value" => once(&mut fields.value, scan.number()?),
+            "values" => once(&mut fields.values, scan.values()?),
+            _ => None,
+        })?;
+        Some(fields)
+    }
+
+    fn values(&mut self) -> Option<SmallVec<[DecodedValue<'a>; 1]>> {
+        let mut values: SmallVec<[DecodedValue<'a>; 1]> = SmallVec::new();
+        self.members(|scan, measurement| {
+            let value = scan.number()?;
+            let twice = values.iter().any(|held| held.measurement == measurement);
+            if twice || measurement.is_empty() || values.len() == MOST_VALUES {
+                return None;
+            }
+            values.push(DecodedValue {
+                measurement: Cow::Borrowed(measurement),
+                value,
+                unit: Cow::Borrowed(""),
+            });
+            Some(())
+        })?;
+        Some(values)
+    }
+
+    /// `{"key":…,…}` with at least one member; `member` reads what stands behind the colon.
+    fn members(
+        &mut self,
+        mut member: impl FnMut(&mut Scan<'a>, &'a str) -> Option<()>,
+    ) -> Option<()> {
+        self.token(b'{')?;
+        loop {
+            let key = self.string()?;
+            self.token(b':')?;
+            member(self, key)?;
+            self.blanks();
+            match self.next()? {
+                b',' => {}
+                b'}' => return Some(()),
+                _ => return None,
+            }
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn blanks(&mut self) {
+        while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn token(&mut self, wanted: u8) -> Option<()> {
+        self.blanks();
+        (self.next()? == wanted).then_some(())
+    }
+
+    /// A string without escapes.
+    fn string(&mut self) -> Option<&'a str> {
+        self.token(b'"')?;
+        let start = self.at;
+        let rest = &self.text.as_bytes()[start..];
+        let length = rest
+            .iter()
+            .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+        self.at += length + 1;
+        (rest[length] == b'"').then(|| &self.text[start..start + length])
+    }
+
+    /// A number of seconds or milliseconds that a float holds to the last digit.
+    fn moment(&mut self) -> Option<f64> {
+        self.number().filter(|number| number.abs() < LONGEST)
+    }
+
+    /// A number without exponent.
+    fn number(&mut self) -> Option<f64> {
+        self.blanks();
+        let start = self.at;
+        let negative = self.peek() == Some(b'-');
+        self.at += usize::from(negative);
+        let mut mantissa = 0;
+        let whole = self.digits(&mut mantissa);
+        let leading_zero = self.text.as_bytes()[self.at - whole..].first() == Some(&b'0');
+        if whole == 0 || (leading_zero && whole > 1) {
+            return None;
+        }
+        let mut behind = 0;
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            behind = self.digits(&mut mantissa);
+            if behind == 0 {
+                return None;
+            }
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            return None;
+        }
+        if whole + behind > EXACT_DIGITS {
+            let long = self.text.get(start..self.at)?.parse::<f64>().ok();
+            return long.filter(|number| number.is_finite());
+        }
+        let number = mantissa as f64 / POWERS[behind];
+        Some(if negative { -number } else { number })
+    }
+
+    /// Adds digits behind those of `mantissa`, which is right only for as many as a float holds; how many.
+    fn digits(&mut self, mantissa: &mut u64) -> usize {
+        let rest = &self.text.as_bytes()[self.at..];
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
+        let count = digits.map(|digit| {
+            *mantissa = mantissa
+                .wrapping_mul(10)
+                .wrapping_add(u64::from(digit - b'0'));
+        });
+        let count = count.count();
+        self.at += count;
+        count
+    }
+}
+
+/// Fills a field that is still empty.
+fn once<T>(field: &mut Option<T>, value: T) -> Option<()> {
+    field.replace(value).is_none().then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use citywatch_model::{Registry, Time};
+    use proptest::prelude::*;
+
+    use super::super::{Decoded, judge};
+    use super::*;
+    use crate::decode::json::Object;
+
+    fn number() -> impl Strategy<Value = String> {
+        prop_oneof![
+            3 => "-?[0-9]{1,9}(\\.[0-9]{1,9})?",
+            1 => "-?[0-9]{0,25}\\.?[0-9]{0,25}",
+            1 => any::<f64>().prop_map(|number| number.to_string()),
+            1 => any::<i64>().prop_map(|number| number.to_string()),
+            1 => Just("\"1.5\"".to_owned()),
+        ]
+    }
+
+    fn member() -> impl Strategy<Value = String> {
+        let text = prop_oneof![4 => "[a-z%é]{0,6}", 1 => Just("a\\u0041".to_owned())];
+        let texts = prop::sample::select(vec!["sensor", "measurement", "unit", "other"]);
+        let values = prop::collection::vec(("[a-c]{0,1}", number()), 0..4);
+        prop_oneof![
+            3 => (texts, text).prop_map(|(key, text)| format!("\"{key}\": \"{text}\"")),
+            3 => number().prop_map(|number| format!("\"value\":{number}")),
+            2 => number().prop_map(|number| format!("\"ts\" :{number}")),
+            2 => values.prop_map(|values| {
+                let values = values.iter().map(|(name, value)| format!("\"{name}\":{value}"));
+                format!("\"values\":{{{}}}", values.collect::<Vec<_>>().join(" ,"))
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn takes_what_the_general_road_takes(members in prop::collection::vec(member(), 0..5)) {
+            let text = format!("{{\"sensor\":\"s\",{}}}", members.join(","));
+            agrees(&text);
+            agrees(&text.replacen("\"sensor\":\"s\",", "", 1));
+        }
+    }
+
+    fn agrees(text: &str) {
+        let registry = Registry::default();
+        let context = Context {
+            sensor: Some("topic"),
+            measurement: None,
+            arrival: Time::MIN,
+            registry: &registry,
+            max_payload: 1_000,
+        };
+        if let Some(taken) = observation(text, &context) {
+            let object: Object<'_> = serde_json::from_str(text).unwrap();
+            let mut decoded = Decoded::default();
+            judge(&mut decoded, None, object, &context);
+            assert_eq!(decoded.rejected, []);
+            assert_eq!(decoded.observations.as_slice(), [taken], "{text}");
+        }
+    }
+
+    #[test]
+    fn the_usual_payloads_take_this_road() {
+        let registry = Registry::default();
+        let context = Context {
+            sensor: None,
+            measurement: None,
+            arrival: Time::MIN,
+            registry: &registry,
+            max_payload: 1_000,
+        };
+        for text in [
+            r#"{"sensor":"g-00042","ts":1790000000000,"measurement":"methane","value":1.2,"unit":"%LEL"}"#,
+            r#"{"sensor": "s-00000", "ts": 1790000000, "value": -10.895}"#,
+            r#"{"sensor":"p","ts":1790000000,"values":{"methane":1.2,"temperature":20}}"#,
+        ] {
+            assert!(observation(text, &context).is_some(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! `escalate:`: where several sensors of a rule are at a level close to each other, the level is one higher
+//! there. Works on the levels as the rule itself gives them, so that raising one sensor never raises the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use citywatch_model::{Level, Name, Transition, TransitionKind};
+
+use crate::ast::Escalate;
+use crate::engine::bound::Bound;
+use crate::engine::core::Core;
+use crate::engine::program::Task;
+use crate::engine::snapshot::codec::{Damaged, Kept, Reader, Writer};
+
+/// The levels of one rule.
+#[derive(Debug, Clone)]
+pub(super) struct Escalator {
+    task: Task,
+    /// The program that files the rule's measurement.
+    slot: u32,
+    escalate: Escalate,
+    /// Unescalated.
+    own: BTreeMap<Name, Level>,
+    /// What has been told.
+    told: BTreeMap<Name, Level>,
+}
+
+/// What a step did to the subjects of escalating rules.
+#[derive(Debug, Default)]
+pub(super) struct Changes(BTreeMap<Name, BTreeMap<Name, Option<f64>>>);
+
+impl Changes {
+    /// The unescalated level of a subject changed.
+    pub(super) fn moved(&mut self, transition: &Transition) {
+        let subjects = self.0.entry(transition.rule).or_default();
+        subjects.insert(transition.subject, transition.value);
+    }
+
+    /// A subject and its neighbours are to be looked at anew.
+    pub(super) fn look_at(&mut self, rule: Name, subject: Name) {
+        let subjects = self.0.entry(rule).or_default();
+        subjects.entry(subject).or_insert(None);
+    }
+
+    pub(super) fn of(&self, rule: Name) -> Option<&BTreeMap<Name, Option<f64>>> {
+        self.0.get(&rule)
+    }
+}
+
+impl Escalator {
+    pub(super) fn new(task: Task, slot: u32, escalate: Escalate) -> Escalator {
+        Escalator {
+            task,
+            slot,
+            escalate,
+            own: BTreeMap::new(),
+            told: BTreeMap::new(),
+        }
+    }
+
+    /// With the levels of `held`, if that was the same rule.
+    pub(super) fn continuing(self, held: Escalator) -> Escalator {
+        if !self.task.same(&held.task) {
+            return self;
+        }
+        Escalator {
+            own: held.own,
+            told: held.told,
+            ..self
+        }
+    }
+
+    /// Keeps the levels.
+    pub(super) fn write(&self, to: &mut Writer) {
+        self.own.write(to);
+        self.told.write(to);
+    }
+
+    /// Takes in levels that were kept.
+    pub(super) fn read(&mut self, from: &mut Reader<'_>) -> Result<(), Damaged> {
+        self.own = Kept::read(from)?;
+        self.told = Kept::read(from)?;
+        Ok(())
+    }
+
+    /// Subjects that have a level.
+    pub(super) fn subjects(&self) -> impl Iterator<Item = Name> {
+        self.own.keys().chain(self.told.keys()).copied()
+    }
+
+    /// Whether this step brought a reading of the rule's measurement at a subject, while anybody has a level
+    /// that is to be looked at anew.
+    pub(super) fn spoke(&self, core: &Core, place: u32) -> bool {
+        let sensor = &core.sensors[place as usize];
+        !self.own.is_empty()
+            && self
+                .bound(core, place)
+                .and_then(|bound| bound.own(&sensor.series))
+                .is_some_and(|series| series.fresh == core.step)
+    }
+
+    /// Takes in an unescalated level.
+    pub(super) fn take(&mut self, transition: &Transition) {
+        if transition.kind == TransitionKind::Clear {
+            self.own.remove(&transition.subject);
+        } else {
+            self.own.insert(transition.subject, transition.level);
+        }
+    }
+
+    /// Looks at what changed and at the neighbours of that, and tells whose level is another one now.
+    pub(super) fn settle(
+        &mut self,
+        core: &mut Core,
+        changed: &BTreeMap<Name, Option<f64>>,
+        out: &mut Vec<Transition>,
+    ) {
+        let mut subjects: BTreeSet<Name> = changed.keys().copied().collect();
+        for subject in changed.keys() {
+            if let Some(place) = core.places.get(subject).copied() {
+                let metres = self.escalate.within_m;
+                let near = core.ground.near(&core.sensors, place, metres);
+                let near = near.iter().map(|place| core.sensors[*place as usize].id);
+                subjects.extend(near.filter(|subject| self.own.contains_key(subject)));
+            }
+        }
+        for subject in subjects {
+            let new = self.level(core, subject);
+            let old = self.told.get(&subject).copied();
+            let (kind, level) = match (old, new) {
+                (old, new) if old == new => continue,
+                (None, Some(new)) => (TransitionKind::Raise, new),
+                (Some(_), Some(new)) => (TransitionKind::Change, new),
+                (Some(old), None) => (TransitionKind::Clear, old),
+                (None, None) => continue,
+            };
+            match new {
+                Some(new) => self.told.insert(subject, new),
+                None => self.told.remove(&subject),
+            };
+            let value = changed.get(&subject).copied().flatten();
+            out.push(Transition {
+                time: core.clock,
+                position: core.position,
+                kind,
+                rule: self.task.id(),
+                subject,
+                level,
+                value: value.or_else(|| self.value(core, subject)),
+            });
+        }
+    }
+
+    /// The escalated level of a subject.
+    fn level(&self, core: &mut Core, subject: Name) -> Option<Level> {
+        let own = *self.own.get(&subject)?;
+        let Some(place) = core.places.get(&subject).copied() else {
+            return Some(own);
+        };
+        let near = core
+            .ground
+            .near(&core.sensors, place, self.escalate.within_m);
+        let around: Vec<Level> = near
+            .iter()
+            .filter(|place| self.is_current(core, **place))
+            .filter_map(|place| self.own.get(&core.sensors[*place as usize].id))
+            .copied()
+            .collect();
+        let shared = Level::ALL.into_iter().rev().filter(|level| *level <= own);
+        let enough = |level: &Level| {
+            let others = around.iter().filter(|other| *other >= level).count();
+            others as u64 + 1 >= self.escalate.sensors.into()
+        };
+        let raised = shared
+            .into_iter()
+            .find(enough)
+            .map(|level| Level::from_rank(level.rank() + 1).unwrap_or(Level::Red));
+        Some(raised.map_or(own, |raised| raised.max(own)))
+    }
+
+    /// Whether the newest reading of a neighbour is not stale.
+    fn is_current(&self, core: &Core, place: u32) -> bool {
+        let sensor = &core.sensors[place as usize];
+        let newest = self
+            .bound(core, place)
+            .and_then(|bound| bound.own(&sensor.series))
+            .and_then(|series| series.newest);
+        newest.is_some_and(|newest| {
+            core.clock.since(newest).millis() <= sensor.profile.limits.stale_ms
+        })
+    }
+
+    fn value(&self, core: &Core, subject: Name) -> Option<f64> {
+        let place = *core.places.get(&subject)?;
+        let series = &core.sensors[place as usize].series;
+        self.bound(core, place)?.own(series).map(|own| own.value)
+    }
+
+    fn bound<'a>(&self, core: &'a Core, place: u32) -> Option<&'a Bound> {
+        let bounds = &core.sensors[place as usize].bounds;
+        bounds.iter().find(|bound| bound.slot == self.slot)
+    }
+}

@@ -1,0 +1,114 @@
+//! A series for each zone, over the sensors in it: one value for each event time, or bucket of time, for which
+//! every sensor has spoken that speaks at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use citywatch_model::{Name, Observation, Time};
+
+use super::derive::{Making, bound_place};
+use super::named::{WAITING, bucket};
+use crate::ast::Method;
+use crate::engine::around::aggregated;
+use crate::engine::snapshot::codec::kept;
+
+/// What has come so far, by zone.
+#[derive(Debug, Default)]
+pub(super) struct Zones {
+    zones: BTreeMap<Name, Zone>,
+}
+
+kept!(Zones { zones });
+
+#[derive(Debug, Default)]
+struct Zone {
+    /// Bucket to the newest reading of each sensor in it: event time and value.
+    buckets: BTreeMap<i64, BTreeMap<Name, (Time, f64)>>,
+    emitted: Option<i64>,
+}
+
+kept!(Zone { buckets, emitted });
+
+impl Zones {
+    pub(super) fn make(&mut self, making: &mut Making<'_>) -> Vec<Observation> {
+        let Method::Zones {
+            aggregate, align, ..
+        } = making.derive.method
+        else {
+            return Vec::new();
+        };
+        let mut touched = BTreeSet::new();
+        for (place, time, value) in making.readings(0) {
+            let sensor = &making.core.sensors[place as usize];
+            let Some(own) = sensor.profile.details.zone else {
+                continue;
+            };
+            let bucket = bucket(time, align);
+            for around in making.core.zones.around(own) {
+                let zone = self.zones.entry(around).or_default();
+                if zone.take(bucket, sensor.id, (time, value)) {
+                    touched.insert((around, bucket));
+                }
+            }
+        }
+        let mut made = Vec::new();
+        for (name, bucket) in touched {
+            let Some(zone) = self.zones.get_mut(&name) else {
+                continue;
+            };
+            if let Some(values) = zone.complete(making, name, bucket) {
+                zone.emitted = Some(bucket);
+                zone.buckets = zone.buckets.split_off(&(bucket + 1));
+                let value = aggregated(aggregate, values.into_iter());
+                let time = Time::from_millis(bucket);
+                made.extend(value.map(|value| making.made(name, time, value)));
+            }
+        }
+        made
+    }
+}
+
+impl Zone {
+    /// Files a reading; whether its bucket can still be emitted.
+    fn take(&mut self, bucket: i64, sensor: Name, (time, value): (Time, f64)) -> bool {
+        if self.emitted.is_some_and(|emitted| bucket <= emitted) {
+            return false;
+        }
+        let held = self.buckets.entry(bucket).or_default();
+        let newest = held.entry(sensor).or_insert((time, value));
+        if time > newest.0 {
+            *newest = (time, value);
+        }
+        while self.buckets.len() > WAITING {
+            self.buckets.pop_first();
+        }
+        true
+    }
+
+    /// The values in `bucket`, if none is missing.
+    fn complete(&self, making: &mut Making<'_>, name: Name, bucket: i64) -> Option<Vec<f64>> {
+        let held = self.buckets.get(&bucket)?;
+        let core = &mut *making.core;
+        let members = core.ground.inside(&core.sensors, &core.zones, name);
+        let mut values = Vec::with_capacity(members.len());
+        for place in members.iter() {
+            let Some(bound) = bound_place(core, *place, making.slot) else {
+                continue;
+            };
+            let sensor = &core.sensors[*place as usize];
+            let own = sensor.bounds[bound].own(&sensor.series);
+            match held.get(&sensor.id) {
+                Some((_, value)) => values.push(*value),
+                None => {
+                    let newest = own.and_then(|series| series.newest);
+                    let expected = newest.is_some_and(|newest| {
+                        core.clock.since(newest).millis() <= sensor.profile.limits.stale_ms
+                    });
+                    if expected {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(values).filter(|values| !values.is_empty())
+    }
+}

@@ -1,0 +1,272 @@
+//! Derived series: at each sensor, over named sensors, over zones; seen through a rule on what they measure.
+
+use crate::support::{check_sets, check_with, rule, sources, sources_with};
+
+const OVER: &str = "levels: { blue: value >= 10 }";
+
+#[test]
+fn each_sensor_makes_one_value_per_event_time_that_all_its_inputs_have() {
+    check_with(
+        &["{ id: d, measurement: m, value: fin - out }"],
+        OVER,
+        "00:01 a fin=20,out=5 | 00:02 a fin=12,out=9 | 00:03 b out=1 | 00:04 b fin=30 | 00:04 b out=3 | 00:05 a out=25",
+        "00:01 a raise blue | 00:02 a clear blue | 00:04 b raise blue",
+    );
+}
+
+#[test]
+fn an_input_without_a_value_for_that_time_makes_none() {
+    check_with(
+        &["{ id: d, measurement: m, value: fin - out }"],
+        "levels: { blue: value >= 10, red: age > 1h }",
+        "00:00 sensor a measures=m | 00:01 a fin=20 | 00:02 a out=5 | 00:02 a fin=20 | 00:12 a fin=6 | 00:13 a fin=6 | 01:30 tick",
+        // out has no value for 00:12 and 00:13
+        "00:02 a raise blue | 01:02 a change red",
+    );
+}
+
+#[test]
+fn windows_of_the_inputs_and_the_selector_count() {
+    check_with(
+        &["{ id: d, measurement: m, where: { kind: dma }, value: \"mean(fin, 10m) - out\" }"],
+        OVER,
+        "00:00 sensor a kind=dma | 00:00 sensor b kind=other | 00:01 a fin=10,out=5 | 00:02 a fin=20,out=5 | 00:03 b fin=99,out=1",
+        "00:02 a raise blue",
+    );
+}
+
+#[test]
+fn late_and_repeated_inputs_make_none() {
+    check_with(
+        &["{ id: d, measurement: m, value: fin * 10 }"],
+        OVER,
+        "00:10 a fin=0 | 00:11 a fin=5 @00:05 | 00:12 a fin=5 @00:10 | 00:13 a fin=1",
+        "00:13 a raise blue",
+    );
+}
+
+#[test]
+fn series_are_made_of_series_within_one_record() {
+    check_with(
+        &[
+            "{ id: second, measurement: m, value: half * 10 }",
+            "{ id: first, measurement: half, value: fin / 2 }",
+        ],
+        "levels: { blue: value >= 10 and half < 2 }",
+        "00:01 a fin=2 | 00:02 a fin=6 | 00:03 a fin=3",
+        "00:01 a raise blue | 00:02 a clear blue | 00:03 a raise blue",
+    );
+}
+
+#[test]
+fn derived_units_convert_to_those_of_rules() {
+    let series = "{ id: d, measurement: m, unit: m, value: fin / 100 }";
+    check_with(
+        &[series],
+        "unit: cm, levels: { blue: value >= 30 }",
+        "00:01 a fin=29 | 00:02 a fin=30",
+        "00:02 a raise blue",
+    );
+    let counts = check_with(
+        &[series],
+        "unit: kPa, levels: { blue: value >= 0 }",
+        "00:01 a fin=29",
+        "",
+    );
+    assert_eq!(
+        (counts.unit_errors, counts.readings, counts.late),
+        (1, 1, 0)
+    );
+}
+
+const NET: &str =
+    "{ id: net, measurement: m, value: \"sensor(p, flow) + sensor(q, flow) - sensor(s, out)\" }";
+
+#[test]
+fn named_sensors_make_a_value_once_all_have_spoken_for_a_time() {
+    check_with(
+        &[NET],
+        OVER,
+        "00:05 p flow=8 @00:01 | 00:05 q flow=7 @00:02 | 00:06 q flow=6 @00:01 | 00:07 s out=4 @00:01
+         00:08 p flow=1 @00:02 | 00:09 s out=0 @00:02 | 00:10 p flow=9 @00:01",
+        "00:07 net raise blue | 00:09 net clear blue",
+    );
+}
+
+#[test]
+fn a_newer_time_drops_the_older_ones() {
+    check_with(
+        &[NET],
+        OVER,
+        "00:01 p flow=99 | 00:02 p flow=1 | 00:02 q flow=1 | 00:02 s out=1 | 00:03 q flow=1 @00:01 | 00:04 s out=0 @00:01",
+        "",
+    );
+}
+
+#[test]
+fn buckets_take_the_newest_reading_of_each_input() {
+    check_with(
+        &["{ id: net, measurement: m, align: 5m, value: \"sensor(p, flow) - sensor(q, flow)\" }"],
+        OVER,
+        "00:01 p flow=99 | 00:04 p flow=5 | 00:04 p flow=50 @00:04 | 00:05 p flow=20 | 00:06 q flow=1 @00:03 | 00:08 q flow=10",
+        // 5 - 1, then 20 - 10
+        "00:08 net raise blue",
+    );
+}
+
+#[test]
+fn a_registered_series_has_tags_and_a_zone() {
+    check_with(
+        &[NET],
+        "where: { zone: street }, levels: { blue: value >= 10 }",
+        "00:00 zones cell>street | 00:01 p flow=20 | 00:01 q flow=1 | 00:01 s out=1 | 00:02 sensor net zone=cell
+         00:03 p flow=20 | 00:03 q flow=1 | 00:03 s out=1",
+        "00:03 net raise blue",
+    );
+}
+
+#[test]
+fn a_derived_series_is_a_named_sensor_like_any_other() {
+    check_sets(
+        &[sources_with(
+            &[NET],
+            &[
+                "{ id: r, measurement: x, levels: { blue: \"value > sensor(net, m)\" } }"
+                    .to_owned(),
+            ],
+        )],
+        "00:01 a x=5 | 00:02 p flow=1 | 00:02 q flow=1 | 00:02 s out=1 | 00:03 p flow=9 | 00:03 q flow=1 | 00:03 s out=1",
+        None,
+        "00:02 a raise blue | 00:03 a clear blue",
+    );
+}
+
+const INFLOW: &str = "{ id: zonal, measurement: m, where: { role: inlet }, zones: sum(flow) }";
+const INLETS: &str = "00:00 zones cell>street | 00:00 sensor a role=inlet zone=cell stale=30m
+    00:00 sensor b role=inlet zone=cell stale=30m | 00:00 sensor c role=inlet zone=street stale=30m
+    00:00 sensor d zone=cell
+    ";
+
+#[test]
+fn zones_are_summed_once_everybody_has_spoken() {
+    let events = "00:01 a flow=4 | 00:01 b flow=4 | 00:01 c flow=1 | 00:02 a flow=4 | 00:02 b flow=7 | 00:02 d flow=100
+         00:03 c flow=1 @00:02 | 00:04 b flow=1 | 00:04 a flow=1 | 00:04 c flow=1";
+    // at 00:01 nobody waits for those who have never spoken
+    check_with(
+        &[INFLOW],
+        OVER,
+        &format!("{INLETS}{events}"),
+        "00:02 cell raise blue | 00:03 street raise blue | 00:04 cell clear blue | 00:04 street clear blue",
+    );
+}
+
+#[test]
+fn a_member_that_falls_silent_is_not_waited_for() {
+    check_with(
+        &[INFLOW],
+        OVER,
+        &format!(
+            "{INLETS}00:01 a flow=4 | 00:01 b flow=4 | 00:20 a flow=11 | 00:31 a flow=11 | 00:32 a flow=12"
+        ),
+        // b counts up to 00:31
+        "00:32 cell raise blue | 00:32 street raise blue",
+    );
+}
+
+#[test]
+fn a_zone_series_stands_in_its_own_zone() {
+    let selected = format!("where: {{ zone: street }}, {OVER}");
+    check_with(
+        &[INFLOW],
+        &selected,
+        &format!("{INLETS}00:01 a flow=14"),
+        "00:01 cell raise blue | 00:01 street raise blue",
+    );
+    let tagged = format!("where: {{ kind: dma }}, {OVER}");
+    check_with(
+        &[INFLOW],
+        &tagged,
+        &format!("{INLETS}00:00 sensor street kind=dma | 00:01 a flow=14"),
+        "00:01 street raise blue",
+    );
+}
+
+#[test]
+fn zones_convert_and_take_buckets() {
+    check_with(
+        &[
+            "{ id: zonal, measurement: m, unit: m3/h, where: { role: inlet }, zones: max(flow), align: 5m }",
+        ],
+        OVER,
+        &format!(
+            "{INLETS}00:01 a flow=1[m3/h] | 00:02 b flow=1[m3/h] | 00:06 a flow=3[L/s] | 00:09 b flow=1[m3/h]"
+        ),
+        "00:09 cell raise blue | 00:09 street raise blue",
+    );
+}
+
+#[test]
+fn escalation_and_groups_stand_on_derived_series() {
+    check_with(
+        &["{ id: d, measurement: m, value: fin * 2 }"],
+        "levels: { blue: value >= 10 }, escalate: { within: 100m }",
+        "00:00 sensor a at=31,121 | 00:00 sensor b at=31.0005,121 | 00:01 a fin=6 | 00:02 b fin=6 | 00:03 a fin=1",
+        "00:01 a raise blue | 00:02 a change yellow | 00:02 b raise yellow | 00:03 a clear yellow | 00:03 b change blue",
+    );
+    check_with(
+        &["{ id: d, measurement: m, value: fin * 2 }"],
+        "levels: { blue: \"near(m, 100m, max(value)) >= 10\" }",
+        "00:00 sensor a at=31,121 | 00:00 sensor b at=31.0005,121 | 00:01 a fin=1 | 00:02 b fin=6",
+        "00:02 a raise blue",
+    );
+}
+
+#[test]
+fn a_rule_keeps_its_state_when_other_series_change() {
+    let set = |derive: &[&str]| {
+        sources_with(
+            derive,
+            &[rule("levels: { blue: value >= 10 in 2 samples }")],
+        )
+    };
+    check_sets(
+        &[
+            set(&["{ id: d, measurement: m, value: fin * 2 }"]),
+            set(&[
+                "{ id: d, measurement: m, value: fin * 3 }",
+                "{ id: e, measurement: x, value: fin }",
+            ]),
+            sources(&[]),
+        ],
+        "00:01 a fin=5 | 00:02 rules 1 | 00:03 a fin=5 | 00:04 rules 2",
+        None,
+        "00:03 a raise blue | 00:04 a clear blue",
+    );
+}
+
+#[test]
+fn what_is_forgotten_has_spoken_all_the_same() {
+    let series = "{ id: x, measurement: d, value: \"sensor(a, m) * 2\" }";
+    let set = sources_with(
+        &[series],
+        &[rule(
+            "levels: { orange: \"near(m, 100m, max(value)) > 5\", red: age > 5m }",
+        )],
+    );
+    check_sets(
+        &[set, sources_with(&[series], &[])],
+        "00:00 a 0 | 00:00 rules 1 | 00:00 rules 0",
+        Some("00:05"),
+        "00:05 a raise red",
+    );
+}
+
+#[test]
+fn a_reading_that_comes_again_is_no_contribution() {
+    check_with(
+        &[INFLOW],
+        OVER,
+        "00:01 a flow=14 | 00:02 sensor a role=inlet zone=cell | 00:03 a flow=14 @00:01 | 00:04 a flow=15 @00:01 | 00:05 a flow=14",
+        "00:05 cell raise blue",
+    );
+}

@@ -1,0 +1,99 @@
+//! Transitions on standard output: one JSON object or one line for people each.
+
+use std::collections::HashMap;
+use std::io::{self, BufWriter, Write};
+
+use citywatch_model::{Name, Time, Transition};
+use citywatch_rules::ast::RuleSet;
+
+use crate::cli::Format;
+
+/// Prints transitions as they come; remembers the first failure and prints nothing after it.
+pub struct Printer {
+    format: Format,
+    units: HashMap<Name, Name>,
+    out: BufWriter<io::Stdout>,
+    failed: Option<io::Error>,
+}
+
+impl Printer {
+    pub fn new(format: Format, rules: &RuleSet) -> Printer {
+        let units = rules
+            .rules
+            .iter()
+            .map(|rule| (rule.info.id, rule.info.unit))
+            .collect();
+        Printer {
+            format,
+            units,
+            out: BufWriter::with_capacity(1 << 16, io::stdout()),
+            failed: None,
+        }
+    }
+
+    /// Whether more may come.
+    pub fn print(&mut self, transition: &Transition) -> bool {
+        if self.failed.is_none() {
+            self.failed = self.write(transition).err();
+        }
+        self.failed.is_none()
+    }
+
+    fn write(&mut self, transition: &Transition) -> io::Result<()> {
+        let Transition {
+            time,
+            kind,
+            rule,
+            subject,
+            level,
+            value,
+            ..
+        } = transition;
+        match self.format {
+            Format::Jsonl => {
+                let line = Line {
+                    time: *time,
+                    kind: kind.word(),
+                    rule,
+                    subject,
+                    level: level.word(),
+                    value: *value,
+                };
+                serde_json::to_writer(&mut self.out, &line)?;
+                self.out.write_all(b"\n")
+            }
+            Format::Text => {
+                let time = time.to_string();
+                write!(self.out, "{time:<24} {kind:<6} {level:<6} {rule} {subject}")?;
+                if let Some(value) = value {
+                    let unit = self.units.get(rule).map_or("", |unit| unit.as_str());
+                    let gap = if unit.is_empty() { "" } else { " " };
+                    write!(self.out, " {value}{gap}{unit}")?;
+                }
+                writeln!(self.out)
+            }
+        }
+    }
+
+    /// Everything is out.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub fn end(mut self) -> io::Result<()> {
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None => self.out.flush(),
+        }
+    }
+}
+
+/// A transition as a line of `--format jsonl`.
+#[derive(serde::Serialize)]
+struct Line<'a> {
+    time: Time,
+    kind: &'a str,
+    rule: &'a str,
+    subject: &'a str,
+    level: &'a str,
+    value: Option<f64>,
+}

@@ -1,0 +1,121 @@
+//! What is in force when the service starts, and changes while it does not run. Writes only the ledger: the journal
+//! follows when the service has read it.
+
+use citywatch_alerting::Ledger;
+use citywatch_alerting::ledger::{Actor, Call, NewVersion};
+use serde_json::json;
+
+use super::present::{Present, Proposal, Wish, propose, told};
+use crate::bundle::{Bundle, BundleFile};
+
+/// What is in force from this start on: what the ledger holds, or the bundle of the files if the ledger is new or
+/// `apply` asks for it. Otherwise a bundle that differs is only told.
+///
+/// # Errors
+/// If the bundle is needed and has mistakes, or the ledger fails.
+pub async fn begin(
+    ledger: &Ledger,
+    bundle: Result<Bundle, Vec<String>>,
+    apply_bundle: bool,
+) -> Result<Present, String> {
+    let present = Present::load(ledger).await?;
+    let reason = if present.is_none() {
+        "first start"
+    } else {
+        "run --apply-bundle"
+    };
+    match (present, bundle) {
+        (Some(present), Err(mistakes)) if !apply_bundle => {
+            for mistake in mistakes {
+                tracing::warn!(%mistake, "the bundle in the files has a mistake; what is in force stays");
+            }
+            Ok(present)
+        }
+        (_, Err(mistakes)) => Err(mistakes.join("\n")),
+        (Some(present), Ok(bundle)) if !apply_bundle => {
+            warn_of_difference(&present, bundle);
+            Ok(present)
+        }
+        (present, Ok(bundle)) => {
+            let call = Call {
+                actor: actor("bundle"),
+                ..Call::default()
+            };
+            let (_, now) = apply(ledger, present, bundle.files, (reason, call)).await?;
+            Ok(now)
+        }
+    }
+}
+
+/// A part of the program that acts for a person at its command line.
+fn actor(name: &str) -> Actor {
+    Actor {
+        name: name.to_owned(),
+        role: "service".to_owned(),
+        from: String::new(),
+    }
+}
+
+/// Writes `files` as a version if they differ from what is in force; modes that stand above the files stay. Answers
+/// the version that was written, if one was, and what is in force now.
+///
+/// # Errors
+/// Every mistake in the files, or why the ledger failed.
+pub async fn apply(
+    ledger: &Ledger,
+    present: Option<Present>,
+    files: Vec<BundleFile>,
+    (reason, call): (&str, Call),
+) -> Result<(Option<i64>, Present), String> {
+    let modes = present.as_ref().map(|present| present.wish().modes);
+    let wish = Wish {
+        files,
+        modes: modes.unwrap_or_default(),
+    };
+    let proposal = propose(present.as_ref(), wish).map_err(|mistakes| told(&mistakes))?;
+    match present {
+        Some(present) if proposal.difference.is_empty() => Ok((None, present)),
+        _ => write(ledger, proposal, (reason, call)).await,
+    }
+}
+
+async fn write(
+    ledger: &Ledger,
+    proposal: Proposal,
+    (reason, call): (&str, Call),
+) -> Result<(Option<i64>, Present), String> {
+    let change = proposal.difference.numbers();
+    let new = NewVersion {
+        id: proposal.id,
+        contents: proposal.contents.clone(),
+        texts: &proposal.texts,
+        act: "apply",
+        asked: &json!(null),
+        reason,
+        change: &change,
+    };
+    let written = ledger.add_version(&new, &call).await;
+    let version = written.map_err(|error| error.to_string())?;
+    tracing::info!(version = version.id, %change, "a bundle was put in force");
+    Ok((Some(version.id), Present::after(version, proposal)))
+}
+
+fn warn_of_difference(present: &Present, bundle: Bundle) {
+    let wish = Wish {
+        files: bundle.files,
+        modes: present.wish().modes,
+    };
+    match propose(Some(present), wish) {
+        Ok(proposal) if proposal.difference.is_empty() => {}
+        Ok(proposal) => tracing::warn!(
+            version = present.version.id,
+            difference = %proposal.difference.numbers(),
+            "the bundle in the files differs from the one in force, which stays; `citywatch diff` shows how, `citywatch apply` puts the files in force"
+        ),
+        Err(mistakes) => {
+            for mistake in mistakes {
+                tracing::warn!(%mistake, "the bundle in the files has a mistake; what is in force stays");
+            }
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! What is in force, and what would be: a bundle with the version that brought it. Everything that can fail is done
+//! here, on values; putting the outcome in force is `keeper`'s affair.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use citywatch_alerting::Ledger;
+use citywatch_alerting::ledger::{Contents, PartText, RuleMode, RuleVersion, Version, sha256};
+use citywatch_model::{Mode, Name, RulesInForce};
+
+use super::difference::Difference;
+use super::rule_text::{self, Place};
+use crate::bundle::{self, Bundle, BundleFile, Mistake, Tested};
+
+/// What is in force.
+#[derive(Debug)]
+pub struct Present {
+    /// The newest version.
+    pub version: Version,
+    /// What its texts say.
+    pub bundle: Bundle,
+    /// Where each rule stands in them.
+    pub places: BTreeMap<Name, Place>,
+}
+
+/// What somebody wants to be in force.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// All files.
+    pub files: Vec<BundleFile>,
+    /// Modes that stand above them.
+    pub modes: BTreeMap<Name, RuleMode>,
+}
+
+/// A wish without a mistake, ready to be put in force.
+#[derive(Debug)]
+pub struct Proposal {
+    /// Number of the version that it would be.
+    pub id: i64,
+    pub contents: Contents,
+    /// By their SHA-256.
+    pub texts: BTreeMap<String, String>,
+    pub bundle: Bundle,
+    pub difference: Difference,
+    /// How the tests in its rule files came out.
+    pub tested: Tested,
+}
+
+impl Present {
+    /// What the ledger holds; `None` if it is new.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read, or this program does not understand what it holds.
+    pub async fn load(ledger: &Ledger) -> Result<Option<Present>, String> {
+        let newest = ledger.newest_version().await;
+        let Some(version) = newest.map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        let bundle = bundle_of(ledger, &version).await?;
+        Ok(Some(Present::new(version, bundle)))
+    }
+
+    fn new(version: Version, mut bundle: Bundle) -> Present {
+        // where the files lay when they were brought says nothing any more
+        for file in &mut bundle.files {
+            file.shown.clone_from(&file.name);
+        }
+        let places = rule_text::places(&bundle.files);
+        Present {
+            version,
+            bundle,
+            places,
+        }
+    }
+
+    /// What holds once `proposal` was written as `version`.
+    pub fn after(version: Version, proposal: Proposal) -> Present {
+        Present::new(version, proposal.bundle)
+    }
+
+    /// Plans and zones have no place in the journal: the ledger takes them from memory.
+    pub fn enter(&self, ledger: &Ledger) {
+        ledger.set_directory(Arc::clone(&self.bundle.directory));
+        ledger.set_zones(Arc::new(self.bundle.zones.clone()));
+    }
+
+    /// What is in force, as a wish to begin from.
+    pub fn wish(&self) -> Wish {
+        Wish {
+            files: self.bundle.files.clone(),
+            modes: self.version.contents.modes.clone(),
+        }
+    }
+
+    /// The rules as the journal holds them.
+    pub fn rules(&self) -> RulesInForce {
+        let contents = &self.version.contents;
+        let there = contents
+            .rules
+            .iter()
+            .filter(|(_, rule)| rule.sha256.is_some());
+        let modes = contents.modes.iter();
+        RulesInForce {
+            version: self.version.id,
+            sources: self.bundle.sources(),
+            rule_versions: there.map(|(id, rule)| (*id, rule.version)).collect(),
+            modes: modes.map(|(id, mode)| (*id, mode.mode)).collect(),
+        }
+    }
+}
+
+/// The bundle of a version, read from its texts.
+///
+/// # Errors
+/// If a text is not there, or this program does not understand it.
+pub async fn bundle_of(ledger: &Ledger, version: &Version) -> Result<Bundle, String> {
+    let parts = &version.contents.parts;
+    let wanted: BTreeSet<String> = parts.iter().map(|part| part.sha256.clone()).collect();
+    let texts = ledger
+        .texts(wanted)
+        .await
+        .map_err(|error| error.to_string())?;
+    let file = |part: &PartText| BundleFile {
+        part: part.part,
+        name: part.file.clone(),
+        shown: part.file.clone(),
+        text: texts.get(&part.sha256).cloned().unwrap_or_default(),
+    };
+    bundle::compile(parts.iter().map(file).collect()).map_err(|mistakes| {
+        format!(
+            "this program does not understand version {} in the ledger: start the program that wrote it\n{}",
+            version.id,
+            told(&mistakes)
+        )
+    })
+}
+
+/// Mistakes as lines.
+pub fn told(mistakes: &[Mistake]) -> String {
+    let lines: Vec<&str> = mistakes
+        .iter()
+        .map(|mistake| mistake.text.as_str())
+        .collect();
+    lines.join("\n\n")
+}
+
+/// Checks all of `wish` and says what it would change; changes nothing.
+///
+/// # Errors
+/// Every mistake; tests in rule files that fail are among them.
+pub fn propose(present: Option<&Present>, wish: Wish) -> Result<Proposal, Vec<Mistake>> {
+    let bundle = bundle::compile(wish.files)?;
+    let tested = bundle::judge(&bundle)?;
+    let old = present.map(|present| &present.version.contents);
+    let id = present.map_or(0, |present| present.version.id) + 1;
+    let places = rule_text::places(&bundle.files);
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    let mut parts = Vec::new();
+    for file in &bundle.files {
+        let sha256 = sha256(&file.text);
+        parts.push(PartText {
+            part: file.part,
+            file: file.name.clone(),
+            sha256: sha256.clone(),
+        });
+        texts.insert(sha256, file.text.clone());
+    }
+    let mut modes = wish.modes;
+    modes.retain(|rule, _| places.contains_key(rule));
+    let nothing = BTreeMap::new();
+    let rules = rule_versions(
+        old.map_or(&nothing, |old| &old.rules),
+        &now(&bundle, &places, &modes),
+        id,
+    );
+    for place in places.values() {
+        texts.insert(sha256(&place.text), place.text.clone());
+    }
+    let contents = Contents {
+        parts,
+        modes,
+        rules,
+    };
+    let difference = Difference::between(
+        present.map(|present| (&present.bundle, &present.version.contents)),
+        (&bundle, &contents),
+    );
+    Ok(Proposal {
+        id,
+        contents,
+        texts,
+        bundle,
+        difference,
+        tested,
+    })
+}
+
+/// SHA-256 of the text and the mode of each rule.
+fn now(
+    bundle: &Bundle,
+    places: &BTreeMap<Name, Place>,
+    modes: &BTreeMap<Name, RuleMode>,
+) -> BTreeMap<Name, (String, Mode)> {
+    let rules = bundle.rules.rules.iter().map(|rule| &rule.info);
+    rules
+        .filter_map(|info| {
+            let mode = modes.get(&info.id).map_or(info.mode, |mode| mode.mode);
+            let place = places.get(&info.id)?;
+            Some((info.id, (sha256(&place.text), mode)))
+        })
+        .collect()
+}
+
+fn rule_versions(
+    old: &BTreeMap<Name, RuleVersion>,
+    now: &BTreeMap<Name, (String, Mode)>,
+    id: i64,
+) -> BTreeMap<Name, RuleVersion> {
+    let mut rules = old.clone();
+    for (rule, version) in &mut rules {
+        // a rule that comes back goes on counting
+        if !now.contains_key(rule) && version.sha256.take().is_some() {
+            version.since = id;
+        }
+    }
+    for (rule, (text, mode)) in now {
+        let before = rules.get(rule);
+        let same =
+            |before: &&RuleVersion| before.sha256.as_ref() == Some(text) && before.mode == *mode;
+        if before.filter(same).is_none() {
+            let version = RuleVersion {
+                version: before.map_or(0, |before| before.version) + 1,
+                sha256: Some(text.clone()),
+                mode: *mode,
+                since: id,
+            };
+            rules.insert(*rule, version);
+        }
+    }
+    rules
+}

@@ -1,0 +1,144 @@
+//! Saved engine state on disk, so that a start reads only the journal's tail. A file holds what is in force and
+//! the engine's snapshot; the journal and the ledger stay the truth, and a file that cannot be used is only slower.
+//!
+//! ```text
+//! "citywsav"  version u32  length of facts u32  facts (postcard)  CRC-32 of facts u32  engine snapshot
+//! ```
+//!
+//! Files are written under another name, synced and renamed; the newest two are kept. One is used only if the
+//! ledger has committed its position.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use citywatch_model::{Position, Registry, RulesInForce};
+use citywatch_rules::Snapshot;
+
+use super::Facts;
+
+const MAGIC: &[u8; 8] = b"citywsav";
+const VERSION: u32 = 1;
+const HEAD: usize = 16;
+const KEPT: usize = 2;
+
+/// State that a start can go on from.
+pub struct Saved {
+    /// The last record that it includes.
+    pub position: Position,
+    /// What was in force then.
+    pub facts: Arc<Facts>,
+    /// The engine's part.
+    pub engine: Vec<u8>,
+}
+
+/// The folder of saved states.
+#[derive(Debug, Clone)]
+pub struct SavedStates(PathBuf);
+
+impl SavedStates {
+    /// In `folder`, which need not exist.
+    pub fn new(folder: PathBuf) -> SavedStates {
+        SavedStates(folder)
+    }
+
+    /// Usable states up to `committed`, the newest first. What cannot be read is told and left out.
+    pub fn up_to(&self, committed: Position) -> impl Iterator<Item = Saved> {
+        let mut files = self.files().unwrap_or_default();
+        files.retain(|(position, _)| *position <= committed);
+        files.into_iter().rev().filter_map(|(position, path)| {
+            let read = fs::read(&path).map_err(|error| error.to_string());
+            match read.and_then(|bytes| decode(&bytes)) {
+                Ok((facts, engine)) => Some(Saved {
+                    position,
+                    facts,
+                    engine,
+                }),
+                Err(reason) => {
+                    tracing::warn!(file = %path.display(), reason, "a saved state cannot be used; an older one or the journal serves instead");
+                    None
+                }
+            }
+        })
+    }
+
+    /// Keeps `snapshot`, which was taken while `facts` were in force, and forgets all but the newest two.
+    ///
+    /// # Errors
+    /// If the folder cannot be written; the older states are then untouched.
+    pub fn save(&self, facts: &Facts, snapshot: &Snapshot) -> io::Result<()> {
+        fs::create_dir_all(&self.0)?;
+        let path = self.0.join(format!("{:020}.state", snapshot.position));
+        let unfinished = path.with_extension("unfinished");
+        let mut file = File::create(&unfinished)?;
+        file.write_all(&encode(facts)?)?;
+        file.write_all(&snapshot.bytes)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        File::open(&self.0)?.sync_all()?;
+        let files = self.files()?;
+        for (_, old) in files.iter().take(files.len().saturating_sub(KEPT)) {
+            fs::remove_file(old)?;
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> io::Result<Vec<(Position, PathBuf)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            let path = entry?.path();
+            if let Some(position) = position_of(&path) {
+                files.push((position, path));
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+}
+
+fn position_of(path: &Path) -> Option<Position> {
+    let finished = path.extension().is_some_and(|end| end == "state");
+    finished
+        .then(|| path.file_stem()?.to_str()?.parse().ok())
+        .flatten()
+}
+
+fn encode(facts: &Facts) -> io::Result<Vec<u8>> {
+    let body =
+        postcard::to_stdvec(&(&*facts.in_force, &*facts.registry)).map_err(io::Error::other)?;
+    let length = u32::try_from(body.len()).map_err(io::Error::other)?;
+    let mut bytes = Vec::with_capacity(HEAD + body.len() + 4);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&body);
+    bytes.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
+    Ok(bytes)
+}
+
+fn decode(bytes: &[u8]) -> Result<(Arc<Facts>, Vec<u8>), String> {
+    let number = |at: usize| {
+        let four = bytes.get(at..at + 4).and_then(|four| four.try_into().ok());
+        four.map(u32::from_le_bytes)
+            .ok_or_else(|| "it is cut off".to_owned())
+    };
+    if bytes.get(..8) != Some(MAGIC) {
+        return Err("it is no saved state".to_owned());
+    }
+    let version = number(8)?;
+    if version != VERSION {
+        return Err(format!(
+            "it has version {version}, this program reads {VERSION}"
+        ));
+    }
+    let end = HEAD + number(12)? as usize;
+    let body = bytes.get(HEAD..end).ok_or("it is cut off")?;
+    if number(end)? != crc32fast::hash(body) {
+        return Err("it is damaged: its checksum does not match".to_owned());
+    }
+    let (in_force, registry): (RulesInForce, Registry) =
+        postcard::from_bytes(body).map_err(|error| format!("it is damaged: {error}"))?;
+    let facts = Facts::of(in_force, registry)?;
+    Ok((Arc::new(facts), bytes[end + 4..].to_vec()))
+}
