@@ -112,7 +112,7 @@ fn engine(workers: usize) -> (Engine, Receiver<Epoch>) {
     let on_epoch = move |epoch| sender.send(epoch).unwrap();
     let engine = Engine::start(workers, Box::new(on_epoch)).unwrap();
     let bodies = [
-        Body::Rules(Arc::new(packs())),
+        Body::Rules(Arc::new(packs().into())),
         Body::Registry(Arc::new(registry())),
     ];
     let clock = Time::from_millis(START);
