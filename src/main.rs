@@ -6,6 +6,7 @@
 )]
 
 mod backtest;
+mod backtests;
 mod bundle;
 mod cap_broker;
 mod cli;

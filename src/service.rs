@@ -14,6 +14,7 @@ use citywatch_ingest::{Clock, History, Intake, IntakeConfig, Journal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::backtests::Backtests;
 use crate::bundle::Bundle;
 use crate::config::{Config, OWN_NAME, Role};
 use crate::http::{self, App, Entrance, Waiting};
@@ -101,7 +102,8 @@ impl Service {
         let facts = rebuilt(&pipeline, before).await?;
         entrance.wait_for(Waiting::Doors);
         let held = (facts.registry.clone(), facts.in_force.clone());
-        let keeper = Keeper::start(ledger.clone(), journal.clone(), present, held).await;
+        let time_zone = citywatch_model::name(&config.service.timezone);
+        let keeper = Keeper::start(ledger.clone(), journal.clone(), present, held, time_zone).await;
         let keeper = keeper.map_err(StartError)?;
 
         let intake_config = IntakeConfig {
@@ -135,6 +137,7 @@ impl Service {
             keeper,
             intake,
             history,
+            backtests: Backtests::default(),
             journal: journal.clone(),
             facts: pipeline.facts.clone(),
             booked: pipeline.booked.clone(),

@@ -1,5 +1,5 @@
-//! SIGKILL under load: what was acknowledged is in the history exactly once, and the transitions are those
-//! of an undisturbed run.
+//! SIGKILL under load, with engine states saved all the while: what was acknowledged is in the history exactly
+//! once, and the transitions are those of an undisturbed run.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -53,7 +53,8 @@ fn reading(number: u64) -> (String, i64, f64) {
 
 #[test]
 fn nothing_is_lost_or_doubled_by_ten_kills() {
-    let mut service = Service::new(&[("rules/test.yaml", RULES)], "");
+    let often = "[engine]\nsave_every = \"100ms\"\n";
+    let mut service = Service::new(&[("rules/test.yaml", RULES)], often);
     service.start();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -69,6 +70,7 @@ fn nothing_is_lost_or_doubled_by_ten_kills() {
         })
         .collect();
 
+    let mut between = 0;
     for kill in 1..=KILLS {
         support::wait_for("readings on their way", || {
             let (sent, done) = (
@@ -84,7 +86,14 @@ fn nothing_is_lost_or_doubled_by_ten_kills() {
             sent.load(Ordering::SeqCst)
         );
         service.start();
+        let [state, ledger, journal] = service.starts()[kill as usize];
+        println!("         restarted with state {state}, ledger {ledger}, journal {journal}");
+        between += u64::from(0 < state && state < ledger);
     }
+    assert!(
+        between > 0,
+        "no kill fell between a saved state and a later commit of the ledger"
+    );
     for publisher in publishers {
         runtime.block_on(publisher).unwrap();
     }

@@ -5,9 +5,6 @@
 
 mod support;
 
-use std::path::Path;
-use std::process::Output;
-
 use serde_json::{Value, json};
 use support::{Service, TOKEN, wait_for};
 
@@ -52,31 +49,8 @@ fn call(service: &Service, method: &str, path: &str, body: &Value) -> (u16, Valu
     )
 }
 
-/// Sends a reading and waits until it is judged.
 fn send(service: &Service, sensor: &str, measurement: &str, value: f64) {
-    let body = json!({ "sensor": sensor, "measurement": measurement, "value": value }).to_string();
-    let (status, answer) = service.post("/api/v1/readings", body.as_bytes());
-    assert_eq!(status, 200, "{answer}");
-    wait_for("the alert book", || {
-        let status = service.get("/api/v1/status");
-        (status["booked"] == status["journal"]["last"]).then_some(())
-    });
-}
-
-fn alerts(service: &Service, query: &str) -> Vec<Value> {
-    let list = service.get(&format!("/api/v1/alerts?{query}"));
-    list["items"].as_array().unwrap().clone()
-}
-
-fn command(service: &Service, words: &[&str]) -> Output {
-    let config = service.config();
-    let mut arguments = words.to_vec();
-    arguments.extend(["--config", config.to_str().unwrap()]);
-    support::run(&arguments)
-}
-
-fn told(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    service.send(&json!({ "sensor": sensor, "measurement": measurement, "value": value }));
 }
 
 #[test]
@@ -90,7 +64,7 @@ fn one_rule_is_edited_and_the_others_go_on() {
     );
     send(&service, "g-1", "methane", 30.0);
     send(&service, "w-1", "depth", 4.0);
-    assert_eq!(alerts(&service, "rule=gas.high")[0]["rule_version"], 1);
+    assert_eq!(service.alerts("rule=gas.high")[0]["rule_version"], 1);
 
     let text = service.get("/api/v1/rules/water.high")["text"]
         .as_str()
@@ -116,9 +90,9 @@ fn one_rule_is_edited_and_the_others_go_on() {
     assert_eq!((status, &stale["version"]), (409, &json!(2)), "{stale}");
     // only the edited rule begins anew
     wait_for("the end of the edited rule's alert", || {
-        (alerts(&service, "state=active").len() == 1).then_some(())
+        (service.alerts("state=active").len() == 1).then_some(())
     });
-    assert_eq!(alerts(&service, "state=active")[0]["rule"], "gas.high");
+    assert_eq!(service.alerts("state=active")[0]["rule"], "gas.high");
     send(&service, "w-1", "depth", 6.0);
     let detail = service.get("/api/v1/alerts/2");
     let said: Vec<i64> = detail["transitions"]
@@ -292,8 +266,8 @@ fn a_rule_on_trial_warns_nobody_and_ends_its_trial_by_itself() {
     let (_, difference) = trial(3_600);
     assert_eq!(difference["rules"][0]["was"], "live");
     send(&service, "g-1", "methane", 30.0);
-    assert_eq!(alerts(&service, "shadow=true").len(), 1);
-    assert!(alerts(&service, "").is_empty());
+    assert_eq!(service.alerts("shadow=true").len(), 1);
+    assert!(service.alerts("").is_empty());
     let (status, problem) = service.post("/api/v1/alerts/1/warnings", b"{}");
     let detail = problem["detail"].as_str().unwrap();
     assert!(status == 409 && detail.contains("on trial"), "{problem}");
@@ -318,108 +292,16 @@ fn a_rule_on_trial_warns_nobody_and_ends_its_trial_by_itself() {
         "{rule}"
     );
     let alert = wait_for("the alert to be shown", || {
-        alerts(&service, "state=active").pop()
+        service.alerts("state=active").pop()
     });
     assert!(
         alert["shadow"] == false && alert["needs_attention"] == true,
         "{alert}"
     );
-    assert_eq!(alerts(&service, "shadow=true").len(), 0);
+    assert_eq!(service.alerts("shadow=true").len(), 0);
     let body = json!({ "mode": "off", "reason": "broken probe" });
     call(&service, "POST", "/api/v1/rules/gas.high/mode", &body);
     wait_for("the alert to end", || {
-        alerts(&service, "state=active").is_empty().then_some(())
+        service.alerts("state=active").is_empty().then_some(())
     });
-}
-
-#[test]
-fn a_folder_is_applied_compared_and_written_back() {
-    let mut service = service();
-    let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path().to_str().unwrap().to_owned();
-    let write = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    };
-    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
-    let exported = command(&service, &["export", &dir]);
-    assert!(exported.status.success(), "{}", told(&exported));
-    assert_eq!(read(&folder.path().join("rules/r.yaml")), RULES);
-    assert_eq!(read(&folder.path().join("sensors.csv")), SENSORS);
-    let same = command(&service, &["diff", &dir]);
-    assert!(
-        same.status.success() && told(&same).contains("nothing differs"),
-        "{}",
-        told(&same)
-    );
-
-    write(
-        "rules/r.yaml",
-        &RULES.replace("red: value >= 3", "red: value >= 4"),
-    );
-    write("sensors.csv", &SENSORS.replace("二号", "三号"));
-    let differs = command(&service, &["diff", &dir]);
-    let lines = told(&differs);
-    assert_eq!(differs.status.code(), Some(1), "{lines}");
-    for part in [
-        "+      red: value >= 4",
-        "0 added, 1 changed, 0 removed",
-        "changed w-1: name \"二号\" -> \"三号\"",
-        "rule water.high changed: version 2",
-    ] {
-        assert!(lines.contains(part), "{part}: {lines}");
-    }
-    let asked = command(&service, &["apply", &dir]);
-    assert!(
-        asked.status.code() == Some(1) && told(&asked).contains("--yes"),
-        "{}",
-        told(&asked)
-    );
-    let applied = command(&service, &["apply", &dir, "--yes", "--reason", "order 9"]);
-    assert!(
-        told(&applied).contains("version 2 is in force"),
-        "{}",
-        told(&applied)
-    );
-    assert_eq!(
-        service.get("/api/v1/versions/2")["version"]["reason"],
-        "order 9"
-    );
-    assert_eq!(service.get("/api/v1/sensors/w-1")["sensor"]["name"], "三号");
-    write("rules/r.yaml", "rules: 7\n");
-    let kept = command(&service, &["export", &dir]);
-    assert!(
-        kept.status.code() == Some(1) && told(&kept).contains("--force"),
-        "{}",
-        told(&kept)
-    );
-    assert_eq!(read(&folder.path().join("rules/r.yaml")), "rules: 7\n");
-    let broken = command(&service, &["apply", &dir, "--yes"]);
-    assert!(
-        broken.status.code() == Some(1) && told(&broken).contains("must be a list"),
-        "{}",
-        told(&broken)
-    );
-
-    // without a service the ledger takes it, and the next start puts it in force
-    assert!(service.terminate().success());
-    write("rules/r.yaml", RULES);
-    let written = command(&service, &["apply", &dir, "--yes"]);
-    assert!(
-        told(&written).contains("version 3 is written"),
-        "{}",
-        told(&written)
-    );
-    service.start();
-    let status = service.get("/api/v1/status");
-    assert_eq!(
-        (
-            &status["version"],
-            service.get("/api/v1/versions/3")["version"]["position"].is_u64()
-        ),
-        (&json!(3), true)
-    );
-    send(&service, "w-1", "depth", 3.5);
-    assert_eq!(alerts(&service, "state=active").len(), 1);
 }

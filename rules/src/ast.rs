@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use citywatch_model::{Duration, Level, Name, RuleInfo};
+use citywatch_model::{Duration, Level, Name, RuleInfo, name};
 
 /// Rules that are in force together, ordered by id.
 #[derive(Debug, Clone, Default)]
@@ -204,6 +204,18 @@ pub struct Derive {
     pub method: Method,
 }
 
+impl Derive {
+    /// The measurements that it makes: its own, and the codes behind a fire weather index.
+    #[must_use]
+    pub fn makes(&self) -> Vec<Name> {
+        let mut makes = vec![self.measurement];
+        if matches!(self.method, Method::FireWeather(_)) {
+            makes.extend(FireWeather::CODES.map(name));
+        }
+        makes
+    }
+}
+
 /// How a derived series is made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Method {
@@ -265,6 +277,11 @@ pub struct FireWeather {
     pub rain: Name,
     /// Codes of the day before the first.
     pub start: [f64; 3],
+}
+
+impl FireWeather {
+    /// What comes beside the index.
+    pub const CODES: [&str; 5] = ["ffmc", "dmc", "dc", "isi", "bui"];
 }
 
 /// An arithmetic operator.

@@ -13,6 +13,7 @@ mod plain;
 pub mod report;
 pub mod score;
 mod seen;
+pub mod stretch;
 #[cfg(test)]
 mod tests;
 pub mod text;

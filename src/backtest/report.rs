@@ -1,7 +1,7 @@
 //! What a backtest answers, as plain data: it is printed as text, written as JSON, or sent over HTTP.
 //! Times are UTC, dates are local days of the report's time zone; nothing here computes.
 
-use citywatch_model::{Duration, Level, Name, Text, Time};
+use citywatch_model::{Duration, Level, Name, Text, Time, Transition, TransitionKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -63,6 +63,38 @@ pub struct DataRead {
     pub unit_errors: u64,
     /// The newest of those.
     pub wrong_units: Vec<WrongUnit>,
+}
+
+/// A transition as it is printed and sent.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct TransitionLine {
+    /// When, on the backtest's clock.
+    pub time: Time,
+    /// What happened.
+    pub kind: TransitionKind,
+    /// The rule.
+    #[schema(value_type = String)]
+    pub rule: Name,
+    /// The sensor that it is about.
+    #[schema(value_type = String)]
+    pub subject: Name,
+    /// The new level; of a clear, the level that ended.
+    pub level: Level,
+    /// Newest value of the rule's measurement in the rule's unit; absent if it never spoke.
+    pub value: Option<f64>,
+}
+
+impl From<&Transition> for TransitionLine {
+    fn from(transition: &Transition) -> TransitionLine {
+        TransitionLine {
+            time: transition.time,
+            kind: transition.kind,
+            rule: transition.rule,
+            subject: transition.subject,
+            level: transition.level,
+            value: transition.value,
+        }
+    }
 }
 
 /// A unit that a rule cannot convert.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use citywatch_alerting::ledger::Part;
+use citywatch_model::RuleSource;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -33,6 +34,15 @@ pub struct BundleFile {
     pub shown: String,
     /// What stands in it.
     pub text: String,
+}
+
+impl From<BundleFile> for RuleSource {
+    fn from(file: BundleFile) -> RuleSource {
+        RuleSource {
+            file: file.shown,
+            text: file.text,
+        }
+    }
 }
 
 /// One file as the API has it

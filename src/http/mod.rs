@@ -3,6 +3,7 @@
 
 mod access;
 mod alerts;
+mod backtests;
 mod bundle;
 mod call;
 mod deliveries;
@@ -40,6 +41,7 @@ pub use access::{Bearer, Tokens, admin_token, new_token};
 pub use entrance::{Entrance, Waiting};
 use problem::Problem;
 
+use crate::backtests::Backtests;
 use crate::in_force::Keeper;
 use crate::pipeline::{Facts, Notes};
 
@@ -61,6 +63,7 @@ pub struct Parts {
     pub keeper: Keeper,
     pub intake: Intake,
     pub history: History,
+    pub backtests: Backtests,
     pub journal: Journal,
     pub facts: watch::Receiver<Arc<Facts>>,
     pub booked: watch::Receiver<Position>,
@@ -144,6 +147,8 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(rules::versions))
         .routes(routes!(rule_changes::mode))
         .routes(routes!(rule_changes::rollback))
+        .routes(routes!(backtests::begin, backtests::list))
+        .routes(routes!(backtests::detail, backtests::stop))
         .merge(bundles())
         .routes(routes!(bundle::versions))
         .routes(routes!(bundle::version))

@@ -246,13 +246,7 @@ fn try_out(texts: Vec<NamedText>) -> (Vec<Mistake>, usize) {
         Ok(files) => files,
         Err(mistakes) => return (mistakes, 0),
     };
-    let sources: Vec<RuleSource> = files
-        .into_iter()
-        .map(|file| RuleSource {
-            file: file.name,
-            text: file.text,
-        })
-        .collect();
+    let sources: Vec<RuleSource> = files.into_iter().map(Into::into).collect();
     match citywatch_rules::run_scenarios(&sources) {
         Ok(report) => (
             report.failed.iter().map(Into::into).collect(),

@@ -6,7 +6,7 @@ use citywatch_alerting::ledger::{Part, RuleMode};
 use citywatch_model::{Mode, Name, Time};
 use citywatch_rules::rule_places;
 
-use super::keeper::ChangeError;
+use super::change::ChangeError;
 use super::present::{Present, Wish};
 use super::rule_text;
 use crate::bundle::BundleFile;

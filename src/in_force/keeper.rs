@@ -4,76 +4,20 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use citywatch_alerting::ledger::{Actor, Call, NewVersion, Version};
+use citywatch_alerting::ledger::{Actor, Call, NewVersion, RuleMode, Version};
 use citywatch_alerting::{Ledger, LedgerError};
 use citywatch_ingest::{Intake, Journal};
 use citywatch_model::{Body, Name, Registry, RulesInForce};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{Mutex, watch};
 
-use super::difference::Difference;
+use super::change::{ChangeError, Outcome, Request};
 use super::history::difference_of;
 use super::present::{Present, Wish, bundle_of, propose};
-use crate::bundle::{Mistake, Tested, judge};
+use crate::bundle::judge;
 
 /// How often times that pass are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Why a change was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
-    /// The ledger refused or failed.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// What was sent has mistakes; what is in force stays.
-    #[error("{} in what was sent; what is in force stays", count(.0.len()))]
-    Mistakes(Vec<Mistake>),
-    /// There is no such rule.
-    #[error("{0}")]
-    Missing(String),
-    /// What was asked makes no sense.
-    #[error("{0}")]
-    Invalid(String),
-    /// The ledger has it, the journal does not take it yet.
-    #[error("version {0} is kept and comes into force as soon as the journal can be written: {1}")]
-    Later(i64, String),
-    /// Something inside failed.
-    #[error("{0}")]
-    Inside(String),
-}
-
-fn count(mistakes: usize) -> String {
-    match mistakes {
-        1 => "there is a mistake".to_owned(),
-        count => format!("there are {count} mistakes"),
-    }
-}
-
-/// A change that somebody asks for.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// The word in the audit.
-    pub act: &'static str,
-    /// With which arguments; an idempotency key is bound to them.
-    pub asked: Value,
-    /// Why.
-    pub reason: String,
-    /// Only say what would change.
-    pub dry_run: bool,
-}
-
-/// What became of a request.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// The version in force now, or the one that the first call with this key brought.
-    pub version: Version,
-    /// Whether anything changed, or would.
-    pub changed: bool,
-    /// What.
-    pub difference: Difference,
-    /// How the tests in the rule files came out.
-    pub tested: Tested,
-}
 
 /// What the journal says is in force.
 struct Journalled {
@@ -99,6 +43,8 @@ pub struct Keeper(Arc<Inner>);
 struct Inner {
     ledger: Ledger,
     journal: Journal,
+    /// The service's own, which holds where no zone has another.
+    time_zone: Name,
     present: RwLock<Arc<Present>>,
     /// Held while a change is made.
     journalled: Mutex<Journalled>,
@@ -113,27 +59,28 @@ impl Keeper {
     pub async fn start(
         ledger: Ledger,
         journal: Journal,
-        present: Present,
+        mut present: Present,
         (registry, rules): (Arc<Registry>, Arc<RulesInForce>),
+        time_zone: Name,
     ) -> Result<Keeper, String> {
-        let journalled = Journalled { registry, rules };
-        let mut bodies = journalled.lacks(&present);
-        let changes = bodies.len() as u64;
-        bodies.push(Body::Start);
-        let last = journal
-            .append(bodies)
-            .await
-            .map_err(|error| error.to_string())?;
+        present.bundle.registry.zones.time_zone = time_zone;
         let keeper = Keeper(Arc::new(Inner {
             ledger,
             journal,
+            time_zone,
             present: RwLock::new(Arc::new(present)),
-            journalled: Mutex::new(journalled),
+            journalled: Mutex::new(Journalled { registry, rules }),
         }));
+        let mut journalled = keeper.0.journalled.lock().await;
+        let mut bodies = journalled.lacks(&keeper.present());
+        let changes = bodies.len() as u64;
+        bodies.push(Body::Start);
+        let last = keeper.0.journal.append(bodies).await;
+        let last = last.map_err(|error| error.to_string())?;
         if changes > 0 {
-            let mut journalled = keeper.0.journalled.lock().await;
             keeper.has_journalled(&mut journalled, last - 1).await;
         }
+        drop(journalled);
         Ok(keeper)
     }
 
@@ -213,13 +160,7 @@ impl Keeper {
         };
         let version = ledger.add_version(&new, &call).await?;
         tracing::info!(version = version.id, by = version.actor, reason = version.reason, change = %new.change, "a version was put in force");
-        *self
-            .0
-            .present
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) =
-            Arc::new(Present::after(version.clone(), proposal));
-        self.present().enter(ledger);
+        self.swap(Present::after(version.clone(), proposal));
         self.journal(intake, &mut journalled).await?;
         Ok(Outcome {
             version,
@@ -227,6 +168,13 @@ impl Keeper {
             difference,
             tested,
         })
+    }
+
+    fn swap(&self, mut next: Present) {
+        next.bundle.registry.zones.time_zone = self.0.time_zone;
+        next.enter(&self.0.ledger);
+        let mut present = (self.0.present.write()).unwrap_or_else(PoisonError::into_inner);
+        *present = Arc::new(next);
     }
 
     /// The answer to a call that comes again.
@@ -306,7 +254,7 @@ impl Keeper {
             for rule in passed(present) {
                 let ended = wish.modes.remove(&rule);
                 if let Some((mode, ended)) = ended.and_then(|ended| Some((ended.back?, ended))) {
-                    let back = citywatch_alerting::ledger::RuleMode {
+                    let back = RuleMode {
                         mode,
                         until: None,
                         back: None,

@@ -6,6 +6,7 @@
 //! holds.
 
 mod begin;
+mod change;
 mod difference;
 mod edit;
 mod history;
@@ -14,9 +15,10 @@ mod present;
 mod rule_text;
 
 pub use begin::{apply, begin};
+pub use change::{ChangeError, Outcome, Request};
 pub use difference::{Difference, unified};
 pub use edit::{Edit, Target};
 pub use history::{RuleStep, difference_of, rule_steps};
-pub use keeper::{ChangeError, Keeper, Outcome, Request};
+pub use keeper::Keeper;
 pub use present::{Present, Wish, propose, told};
 pub use rule_text::whole_file as rule_alone;

@@ -195,25 +195,46 @@ pub fn propose(present: Option<&Present>, wish: Wish) -> Result<Proposal, Vec<Mi
     })
 }
 
-/// SHA-256 of the text and the mode of each rule.
+/// What makes a version of a rule.
+#[derive(PartialEq)]
+struct Now {
+    sha256: String,
+    derived_sha256: Option<String>,
+    mode: Mode,
+}
+
+impl Now {
+    fn is(&self, version: &RuleVersion) -> bool {
+        version.sha256.as_ref() == Some(&self.sha256)
+            && version.derived_sha256 == self.derived_sha256
+            && version.mode == self.mode
+    }
+}
+
 fn now(
     bundle: &Bundle,
     places: &BTreeMap<Name, Place>,
     modes: &BTreeMap<Name, RuleMode>,
-) -> BTreeMap<Name, (String, Mode)> {
+) -> BTreeMap<Name, Now> {
+    let derived = rule_text::derived(bundle);
     let rules = bundle.rules.rules.iter().map(|rule| &rule.info);
     rules
         .filter_map(|info| {
-            let mode = modes.get(&info.id).map_or(info.mode, |mode| mode.mode);
             let place = places.get(&info.id)?;
-            Some((info.id, (sha256(&place.text), mode)))
+            let read = rule_text::read_by(&place.text, &derived);
+            let now = Now {
+                sha256: sha256(&place.text),
+                derived_sha256: (!read.is_empty()).then(|| sha256(&read)),
+                mode: modes.get(&info.id).map_or(info.mode, |mode| mode.mode),
+            };
+            Some((info.id, now))
         })
         .collect()
 }
 
 fn rule_versions(
     old: &BTreeMap<Name, RuleVersion>,
-    now: &BTreeMap<Name, (String, Mode)>,
+    now: &BTreeMap<Name, Now>,
     id: i64,
 ) -> BTreeMap<Name, RuleVersion> {
     let mut rules = old.clone();
@@ -223,15 +244,14 @@ fn rule_versions(
             version.since = id;
         }
     }
-    for (rule, (text, mode)) in now {
+    for (rule, now) in now {
         let before = rules.get(rule);
-        let same =
-            |before: &&RuleVersion| before.sha256.as_ref() == Some(text) && before.mode == *mode;
-        if before.filter(same).is_none() {
+        if before.filter(|before| now.is(before)).is_none() {
             let version = RuleVersion {
                 version: before.map_or(0, |before| before.version) + 1,
-                sha256: Some(text.clone()),
-                mode: *mode,
+                sha256: Some(now.sha256.clone()),
+                derived_sha256: now.derived_sha256.clone(),
+                mode: now.mode,
                 since: id,
             };
             rules.insert(*rule, version);

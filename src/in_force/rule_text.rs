@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use citywatch_alerting::ledger::Part;
 use citywatch_model::Name;
-use citywatch_rules::rule_places;
+use citywatch_rules::{derive_places, rule_places};
 
-use crate::bundle::BundleFile;
+use crate::bundle::{Bundle, BundleFile};
 
 /// Where a rule stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,53 @@ pub fn places(files: &[BundleFile]) -> BTreeMap<Name, Place> {
             })
         })
         .collect()
+}
+
+/// Text of a derived series, and the measurements that it makes.
+pub struct Derived {
+    makes: Vec<Name>,
+    text: String,
+}
+
+/// Every derived series of the bundle.
+pub fn derived(bundle: &Bundle) -> Vec<Derived> {
+    let files = bundle.files.iter().filter(|file| file.part == Part::Rules);
+    let texts: BTreeMap<Name, &str> = files
+        .flat_map(|file| {
+            let places = derive_places(&file.text).into_iter();
+            places.map(|(id, range)| (id, &file.text[range]))
+        })
+        .collect();
+    let series = bundle.rules.derived.iter();
+    series
+        .map(|series| Derived {
+            makes: series.makes(),
+            text: texts
+                .get(&series.id)
+                .copied()
+                .unwrap_or_default()
+                .to_owned(),
+        })
+        .collect()
+}
+
+/// The texts of the derived series that a rule with this text reads, by itself or through others; empty if none. A
+/// name that only stands in a word for people counts as read: a version too many harms nobody.
+pub fn read_by(text: &str, derived: &[Derived]) -> String {
+    let mut read = vec![false; derived.len()];
+    let mut texts = vec![text];
+    while let Some(text) = texts.pop() {
+        for (series, read) in derived.iter().zip(&mut read) {
+            if !*read && series.makes.iter().any(|made| text.contains(made.as_str())) {
+                *read = true;
+                texts.push(&series.text);
+            }
+        }
+    }
+    let read = derived.iter().zip(read).filter(|(_, read)| *read);
+    read.map(|(series, _)| series.text.as_str())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Column of a byte, in characters.

@@ -8,6 +8,9 @@
 //! Files are written under another name, synced and renamed; the newest two are kept. One is used only if the
 //! ledger has committed its position.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -49,7 +52,7 @@ impl SavedStates {
         files.retain(|(position, _)| *position <= committed);
         files.into_iter().rev().filter_map(|(position, path)| {
             let read = fs::read(&path).map_err(|error| error.to_string());
-            match read.and_then(|bytes| decode(&bytes)) {
+            match read.and_then(|bytes| decode(position, &bytes)) {
                 Ok((facts, engine)) => Some(Saved {
                     position,
                     facts,
@@ -117,7 +120,7 @@ fn encode(facts: &Facts) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn decode(bytes: &[u8]) -> Result<(Arc<Facts>, Vec<u8>), String> {
+fn decode(position: Position, bytes: &[u8]) -> Result<(Arc<Facts>, Vec<u8>), String> {
     let number = |at: usize| {
         let four = bytes.get(at..at + 4).and_then(|four| four.try_into().ok());
         four.map(u32::from_le_bytes)
@@ -139,6 +142,14 @@ fn decode(bytes: &[u8]) -> Result<(Arc<Facts>, Vec<u8>), String> {
     }
     let (in_force, registry): (RulesInForce, Registry) =
         postcard::from_bytes(body).map_err(|error| format!("it is damaged: {error}"))?;
+    let engine = &bytes[end + 4..];
+    let head = Snapshot::inspect(engine).map_err(|error| error.to_string())?;
+    if head.position != position {
+        return Err(format!(
+            "its name says position {position}, its content {}",
+            head.position
+        ));
+    }
     let facts = Facts::of(in_force, registry)?;
-    Ok((Arc::new(facts), bytes[end + 4..].to_vec()))
+    Ok((Arc::new(facts), engine.to_vec()))
 }

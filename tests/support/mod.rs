@@ -155,12 +155,45 @@ impl Service {
         read(&self.folder.path().join("log"))
     }
 
+    /// What each start began with: the positions of the engine's saved state, the ledger and the journal.
+    pub fn starts(&self) -> Vec<[u64; 3]> {
+        let log = self.log();
+        let lines = log.lines().filter(|line| line.contains("saved state on"));
+        let starts = lines.map(|line| {
+            let line: Value = serde_json::from_str(line).expect("the log is JSON");
+            ["state", "ledger", "journal"].map(|field| line[field].as_u64().expect("a position"))
+        });
+        starts.collect()
+    }
+
     /// GET of JSON.
     pub fn get(&self, path: &str) -> Value {
         let (status, body) =
             get(self.http, path, Some(TOKEN)).unwrap_or_else(|| panic!("no answer from {path}"));
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+    }
+
+    /// Sends readings, and waits until they are judged.
+    pub fn send(&self, readings: &Value) {
+        let (status, answer) = self.post("/api/v1/readings", readings.to_string().as_bytes());
+        assert_eq!(status, 200, "{answer}");
+        self.judged();
+    }
+
+    /// Waits until everything that was accepted is judged.
+    pub fn judged(&self) {
+        wait_for("the alert book", || {
+            let status = self.get("/api/v1/status");
+            (status["booked"] == status["journal"]["last"]).then_some(())
+        });
+    }
+
+    /// The alerts that a query finds.
+    pub fn alerts(&self, query: &str) -> Vec<Value> {
+        let list = self.get(&format!("/api/v1/alerts?{query}"));
+        let alerts = list["items"].as_array().cloned();
+        alerts.expect("a list of alerts")
     }
 
     /// POST of a body; answers status and JSON.

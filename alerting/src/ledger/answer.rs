@@ -2,6 +2,7 @@
 //! delivery; it only goes forward, but every one is kept in the audit.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::delivery::Delivery;
 use super::key::fingerprint;
@@ -11,17 +12,7 @@ use crate::LedgerError;
 
 /// What the recipient says.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerWord {
@@ -45,7 +36,7 @@ impl AnswerWord {
 }
 
 /// An answer with who gave it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
     /// What.

@@ -6,6 +6,7 @@ use citywatch_model::{Text, Time};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
+use utoipa::ToSchema;
 
 use super::answer::AnswerWord;
 use crate::LedgerError;
@@ -13,17 +14,7 @@ use crate::channel::Recipient;
 
 /// How far a delivery is. Accepted and delivered are what the channel's file says they are.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryState {
@@ -75,7 +66,7 @@ impl DeliveryState {
 }
 
 /// One warning to one recipient by one channel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Delivery {
     /// Number.
     pub id: i64,
@@ -118,7 +109,7 @@ pub struct Delivery {
 }
 
 /// One try.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Attempt {
     /// From 1.
     pub number: i64,

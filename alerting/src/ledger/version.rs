@@ -10,22 +10,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use utoipa::ToSchema;
 
 use crate::LedgerError;
 
 /// What a file of a bundle holds.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Part {
@@ -40,7 +31,7 @@ pub enum Part {
 }
 
 /// One file of a bundle.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartText {
     /// What it holds.
     pub part: Part,
@@ -51,7 +42,7 @@ pub struct PartText {
 }
 
 /// A mode that stands above what a rule's file says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RuleMode {
     /// `live`, `shadow` or `off`.
     #[schema(value_type = String)]
@@ -68,12 +59,15 @@ pub struct RuleMode {
 }
 
 /// The version of one rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RuleVersion {
-    /// From 1; rises when the rule's own text or its mode changes, and goes on if a removed rule comes back.
+    /// From 1; rises when the rule's own text, a derived series that it reads or its mode changes, and goes on if a removed rule comes back.
     pub version: i64,
     /// SHA-256 of its own text; absent: it was removed.
     pub sha256: Option<String>,
+    /// SHA-256 of the derived series that it reads; absent: it reads none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived_sha256: Option<String>,
     /// `live`, `shadow` or `off`, by its file or by what stands above it.
     #[schema(value_type = String)]
     pub mode: Mode,
@@ -82,7 +76,7 @@ pub struct RuleVersion {
 }
 
 /// What a version consists of.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Contents {
     /// Its files.
     pub parts: Vec<PartText>,
@@ -95,7 +89,7 @@ pub struct Contents {
 }
 
 /// A version with who, when and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Version {
     /// From 1.
     pub id: i64,

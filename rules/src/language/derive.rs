@@ -10,7 +10,7 @@ use super::source::Source;
 use super::tree::Tree;
 use super::yaml::{Map, Node};
 use super::{daily, fields, fire_weather, shared};
-use crate::ast::{Derive, Expression, Method};
+use crate::ast::{Derive, Expression, FireWeather, Method};
 
 const KEYS: [&str; 9] = [
     "id",
@@ -202,7 +202,7 @@ fn fitting(source: &mut Source<'_>, map: &Map, method: &Method, measurement: Opt
     }
     if let (Method::FireWeather(_), Some(measurement), Some(node)) =
         (method, measurement, fields::get(map, "measurement"))
-        && fire_weather::CODES.contains(&measurement.as_str())
+        && FireWeather::CODES.contains(&measurement.as_str())
     {
         let help = "write `measurement: fwi`: the codes come beside it by themselves".to_owned();
         let message = format!("`{measurement}` is one of the codes that come beside the index");

@@ -7,9 +7,6 @@ use super::source::Source;
 use super::yaml::{Map, Node};
 use crate::ast::FireWeather;
 
-/// What comes beside the index.
-pub(super) const CODES: [&str; 5] = ["ffmc", "dmc", "dc", "isi", "bui"];
-
 /// FFMC, DMC and DC of the day before the first where nothing is known: Van Wagner and Pickett 1985.
 const START: [f64; 3] = [85.0, 6.0, 15.0];
 

@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use citywatch_model::{Name, name};
+use citywatch_model::Name;
 
-use super::fire_weather::CODES;
 use crate::ast::{Derive, Method};
 
 /// What a series makes or is made of: a measurement at a certain sensor, or at any.
@@ -108,15 +107,15 @@ fn inputs(derive: &Derive) -> Vec<Need> {
 }
 
 fn products(derive: &Derive) -> Vec<Need> {
-    let own = derive.measurement;
-    match &derive.method {
-        Method::Each { .. } | Method::Zones { .. } | Method::Daily { .. } => vec![(None, own)],
-        Method::Named { .. } => vec![(Some(derive.id), own)],
-        Method::FireWeather(_) => {
-            let codes = CODES.map(|code| (None, name(code)));
-            codes.into_iter().chain([(None, own)]).collect()
-        }
-    }
+    let sensor = match &derive.method {
+        Method::Each { .. }
+        | Method::Zones { .. }
+        | Method::Daily { .. }
+        | Method::FireWeather(_) => None,
+        Method::Named { .. } => Some(derive.id),
+    };
+    let makes = derive.makes().into_iter();
+    makes.map(|made| (sensor, made)).collect()
 }
 
 /// Some ring; each series in `needs` needs one that is there, so that every walk comes back.

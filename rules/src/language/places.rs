@@ -21,12 +21,22 @@ use super::yaml::{self, Node};
 /// ```
 #[must_use]
 pub fn rule_places(text: &str) -> Vec<(Name, Range<usize>)> {
+    places(text, "rules")
+}
+
+/// The bytes of each derived series of a rule file, as [`rule_places`] has those of rules.
+#[must_use]
+pub fn derive_places(text: &str) -> Vec<(Name, Range<usize>)> {
+    places(text, "derive")
+}
+
+fn places(text: &str, list: &str) -> Vec<(Name, Range<usize>)> {
     // mistakes are for `compile` to tell
     let mut source = Source::new("", text);
     let Some(Node::Map(root)) = yaml::read(&mut source) else {
         return Vec::new();
     };
-    let Some(Node::List(items, _)) = fields::get(&root, "rules") else {
+    let Some(Node::List(items, _)) = fields::get(&root, list) else {
         return Vec::new();
     };
     items.iter().filter_map(|item| place(text, item)).collect()
@@ -102,6 +112,8 @@ mod tests {
             ("下穿", "{ id: 下穿 }"),
         ];
         assert_eq!(shown(text), expected);
+        let derived = derive_places("rules: [{ id: a }]\nderive:\n  - { id: d } # mean\n");
+        assert_eq!(derived, [(name("d"), 32..41)]);
         for nothing in ["", "rules:", "rules: 7", "- id: a", "rules: {{"] {
             assert_eq!(shown(nothing), []);
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use citywatch_alerting::{Directory, Zones};
-use citywatch_model::Registry;
+use citywatch_model::{Registry, name};
 use citywatch_rules::ast::RuleSet;
 use jiff::tz::TimeZone;
 
@@ -122,7 +122,11 @@ impl Gatherer {
         };
         let registry = match &own {
             Some(own) if paths.sensors.is_none() => own.registry.clone(),
-            _ => bundle.registry,
+            _ => {
+                let mut registry = bundle.registry;
+                registry.zones.time_zone = name(timezone.iana_name().unwrap_or_default());
+                registry
+            }
         };
         Ok(Inputs {
             rules,

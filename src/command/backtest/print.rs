@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
-use citywatch_model::{Name, Time, Transition};
+use citywatch_model::{Name, Transition};
 use citywatch_rules::ast::RuleSet;
 
+use crate::backtest::report::TransitionLine;
 use crate::cli::Format;
 
 /// Prints transitions as they come; remembers the first failure and prints nothing after it.
@@ -51,15 +52,7 @@ impl Printer {
         } = transition;
         match self.format {
             Format::Jsonl => {
-                let line = Line {
-                    time: *time,
-                    kind: kind.word(),
-                    rule,
-                    subject,
-                    level: level.word(),
-                    value: *value,
-                };
-                serde_json::to_writer(&mut self.out, &line)?;
+                serde_json::to_writer(&mut self.out, &TransitionLine::from(transition))?;
                 self.out.write_all(b"\n")
             }
             Format::Text => {
@@ -85,15 +78,4 @@ impl Printer {
             None => self.out.flush(),
         }
     }
-}
-
-/// A transition as a line of `--format jsonl`.
-#[derive(serde::Serialize)]
-struct Line<'a> {
-    time: Time,
-    kind: &'a str,
-    rule: &'a str,
-    subject: &'a str,
-    level: &'a str,
-    value: Option<f64>,
 }

@@ -6,20 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use citywatch_ingest::recorded::{self, BadRow, Options, Progress, Recorded};
-use citywatch_ingest::{History, Observations};
-use citywatch_model::{Duration, Observation, Time};
+use citywatch_model::{Observation, Time};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Failure;
 use super::inputs::Inputs;
+use crate::backtest::stretch::{STEPS, Stretch};
 use crate::cli::Backtest;
 
 /// Bad rows that are shown one by one; all are counted.
 const SHOWN_BAD_ROWS: u64 = 20;
 /// Observations between two looks at the bar.
 const BAR_EVERY: u64 = 8_192;
-/// Steps of the bar while a history is read.
-const STEPS: u64 = 1_000;
 
 /// Observations of the chosen stretch of time.
 pub struct Readings {
@@ -34,8 +32,7 @@ pub struct Readings {
 
 enum Source {
     Files(Box<Recorded>, Arc<Progress>),
-    /// With the ends of what it holds.
-    History(Box<Observations>, (Time, Time)),
+    History(Box<Stretch>),
 }
 
 /// How many rows could not be read, known at the end.
@@ -72,10 +69,9 @@ impl Readings {
         let (bar, bad_rows) = (hidden(), BadRows::default());
         let source = match &inputs.own {
             Some(own) => {
-                let last = to - Duration::from_millis(1);
-                let ends = ends(&own.history, (from, last)).map_err(Failure::one)?;
                 bar.set_length(STEPS);
-                Source::History(Box::new(own.history.observations(from, last)), ends)
+                let stretch = Stretch::open(&own.history, from, to);
+                Source::History(Box::new(stretch.map_err(Failure::one)?))
             }
             None => {
                 let options_read = Options {
@@ -110,7 +106,7 @@ impl Readings {
     fn advance(&mut self, time: Time) {
         let place = match &self.source {
             Source::Files(_, progress) => progress.read(),
-            Source::History(_, ends) => share(time, *ends),
+            Source::History(stretch) => stretch.steps(time),
         };
         self.bar.set_position(place);
     }
@@ -123,9 +119,9 @@ impl Iterator for Readings {
         loop {
             let observation = match &mut self.source {
                 Source::Files(recorded, _) => recorded.next()?,
-                Source::History(observations, _) => match observations.next()? {
+                Source::History(stretch) => match stretch.next()? {
                     Ok(observation) => observation,
-                    Err(error) => return Some(Err(error.to_string())),
+                    failed => return Some(failed),
                 },
             };
             if self.read.is_multiple_of(BAR_EVERY) {
@@ -137,31 +133,6 @@ impl Iterator for Readings {
             }
         }
     }
-}
-
-/// Steps of the way from the first end to the last.
-fn share(time: Time, (first, last): (Time, Time)) -> u64 {
-    let (way, whole) = (time.since(first).millis(), last.since(first).millis());
-    let steps = i128::from(STEPS.cast_signed()) * i128::from(way.clamp(0, whole.max(0)));
-    u64::try_from(steps / i128::from(whole.max(1))).unwrap_or(STEPS)
-}
-
-/// The stretch of time that a history holds within `(from, to)`.
-fn ends(history: &History, (from, to): (Time, Time)) -> Result<(Time, Time), String> {
-    let mut newest = from;
-    for sensor in history.sensors() {
-        let readings = history.newest(sensor).map_err(|error| error.to_string())?;
-        newest = readings
-            .iter()
-            .fold(newest, |newest, reading| newest.max(reading.time));
-    }
-    let mut observations = history.observations(from, to);
-    let first = match observations.next() {
-        Some(Ok(observation)) => observation.time,
-        Some(Err(error)) => return Err(error.to_string()),
-        None => from,
-    };
-    Ok((first, newest.min(to)))
 }
 
 fn hidden() -> ProgressBar {
@@ -181,21 +152,4 @@ fn show(bar: &ProgressBar) {
         bar.set_style(style);
     }
     bar.set_draw_target(ProgressDrawTarget::stderr());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bar_of_a_history_goes_from_nothing_to_the_end() {
-        let at = Time::from_millis;
-        let ends = (at(1_000), at(3_000));
-        assert_eq!(
-            [0, 1_000, 1_500, 3_000, 9_000].map(|time| share(at(time), ends)),
-            [0, 0, 250, STEPS, STEPS]
-        );
-        assert_eq!(share(at(5), (at(5), at(5))), 0, "one moment");
-        assert_eq!(share(Time::MAX, (Time::MIN, Time::MAX)), STEPS);
-    }
 }

@@ -1,0 +1,69 @@
+//! The engine's state between two runs of the service: which saved one a start goes on from, and the thread that
+//! writes new ones.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use citywatch_model::Position;
+use citywatch_rules::{Engine, Epoch, Snapshot};
+
+use super::{EngineSetup, Facts, SavedStates};
+
+/// An engine, and from where it goes on.
+pub(super) struct Resumed {
+    pub(super) engine: Engine,
+    pub(super) position: Position,
+    pub(super) facts: Arc<Facts>,
+}
+
+/// The engine with the newest saved state up to `committed` that it can use, else with none.
+pub(super) fn resumed(
+    setup: &EngineSetup,
+    committed: Position,
+    on_epoch: impl FnMut(Epoch) + Send + Clone + 'static,
+) -> Result<Resumed, String> {
+    for saved in setup.saved.up_to(committed) {
+        let started = Instant::now();
+        let position = saved.position;
+        match Engine::resume(setup.workers, &saved.engine, Box::new(on_epoch.clone())) {
+            Ok(engine) => {
+                tracing::debug!(
+                    position,
+                    after_ms = started.elapsed().as_millis() as u64,
+                    "the engine's state was loaded"
+                );
+                return Ok(Resumed {
+                    engine,
+                    position,
+                    facts: saved.facts,
+                });
+            }
+            Err(error) if error.is_rebuilt_from_journal() => {
+                tracing::warn!(position, %error, "a saved state of the engine was refused");
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    let engine =
+        Engine::start(setup.workers, Box::new(on_epoch)).map_err(|error| error.to_string())?;
+    Ok(Resumed {
+        engine,
+        position: 0,
+        facts: Arc::default(),
+    })
+}
+
+/// Writes states as they come. One that cannot be written is no loss: the journal holds everything.
+pub(super) fn save(
+    states: &SavedStates,
+    to_save: &std::sync::mpsc::Receiver<(Arc<Facts>, Snapshot)>,
+) {
+    for (facts, snapshot) in to_save {
+        match states.save(&facts, &snapshot) {
+            Ok(()) => tracing::debug!(position = snapshot.position, "engine state saved"),
+            Err(error) => {
+                tracing::warn!(%error, "the engine's state cannot be saved; the next start reads more of the journal");
+            }
+        }
+    }
+}

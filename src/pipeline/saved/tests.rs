@@ -1,0 +1,112 @@
+//! Which saved states a start may use: the newest that the ledger has committed and that nothing has damaged.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::mpsc;
+
+use citywatch_model::{Body, Record, Registry, RuleSource, RulesInForce, Sensor, Time, name};
+use citywatch_rules::{Engine, Epoch};
+
+use super::*;
+
+const RULE: &str =
+    "rules:\n  - id: gas.high\n    measurement: methane\n    levels: { red: value >= 25 }\n";
+
+fn facts() -> Facts {
+    let source = RuleSource {
+        file: "瓦斯.yaml".to_owned(),
+        text: RULE.to_owned(),
+    };
+    let in_force = RulesInForce {
+        version: 3,
+        rule_versions: [(name("gas.high"), 2)].into(),
+        ..vec![source].into()
+    };
+    let mut registry = Registry::default();
+    let sensor = Sensor {
+        name: "一号井".to_owned(),
+        ..Sensor::unknown(name("g-1"))
+    };
+    registry.sensors.insert(sensor.id, sensor);
+    Facts::of(in_force, registry).unwrap()
+}
+
+/// The state of an engine that has read the record at `position`.
+fn snapshot(position: Position) -> Snapshot {
+    let (sender, epochs) = mpsc::channel();
+    let on_epoch = move |epoch: Epoch| sender.send(epoch).unwrap();
+    let engine = Engine::start(1, Box::new(on_epoch)).unwrap();
+    let record = Record {
+        position,
+        clock: Time::from_millis(1_767_225_600_000),
+        body: Body::Start,
+    };
+    engine.submit([record].into()).unwrap();
+    engine.snapshot().unwrap();
+    engine.close(None).unwrap();
+    epochs.iter().find_map(|epoch| epoch.snapshot).unwrap()
+}
+
+fn states(folder: &tempfile::TempDir) -> SavedStates {
+    SavedStates::new(folder.path().join("engine"))
+}
+
+fn positions(states: &SavedStates, committed: Position) -> Vec<Position> {
+    states
+        .up_to(committed)
+        .map(|saved| saved.position)
+        .collect()
+}
+
+#[test]
+fn the_newest_committed_states_come_first_and_say_what_was_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let states = states(&folder);
+    assert_eq!(positions(&states, 100), [0; 0], "the folder need not exist");
+    let (facts, newest) = (facts(), snapshot(30));
+    states.save(&facts, &snapshot(7)).unwrap();
+    states.save(&facts, &snapshot(20)).unwrap();
+    states.save(&facts, &newest).unwrap();
+    assert_eq!(positions(&states, 100), [30, 20], "two are kept");
+    assert_eq!(positions(&states, 29), [20], "the ledger is not at 30 yet");
+    assert_eq!(positions(&states, 19), [0; 0]);
+    let saved = states.up_to(30).next().unwrap();
+    assert_eq!(saved.engine, newest.bytes);
+    assert_eq!(*saved.facts.in_force, *facts.in_force);
+    assert_eq!(*saved.facts.registry, *facts.registry);
+}
+
+#[test]
+fn every_damage_is_refused_and_the_older_state_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let states = states(&folder);
+    states.save(&facts(), &snapshot(20)).unwrap();
+    states.save(&facts(), &snapshot(30)).unwrap();
+    let path = folder.path().join("engine/00000000000000000030.state");
+    let good = fs::read(&path).unwrap();
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 0x20;
+        fs::write(&path, &bad).unwrap();
+        assert_eq!(positions(&states, 100), [20], "byte {at} changed");
+        fs::write(&path, &good[..at]).unwrap();
+        assert_eq!(positions(&states, 100), [20], "cut to {at} bytes");
+    }
+    fs::write(&path, &good).unwrap();
+    fs::rename(&path, path.with_file_name("00000000000000000031.state")).unwrap();
+    assert_eq!(
+        positions(&states, 100),
+        [20],
+        "a position that is not its own"
+    );
+}
+
+#[test]
+fn what_was_not_finished_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let states = states(&folder);
+    states.save(&facts(), &snapshot(20)).unwrap();
+    let path = folder.path().join("engine/00000000000000000020.state");
+    fs::rename(&path, path.with_extension("unfinished")).unwrap();
+    assert_eq!(positions(&states, 100), [0; 0]);
+}
