@@ -79,6 +79,8 @@ pub(crate) struct Core {
     pub(super) programs: Vec<Option<Program>>,
     /// Slots in the order of rule ids.
     pub(super) order: Vec<u32>,
+    /// Of those in force, the slots of programs with windows over other measurements than their own.
+    pub(super) ahead: Vec<u32>,
     pub(super) sensors: Vec<SensorState>,
     pub(super) places: UstrMap<u32>,
     /// Places of sensors that were removed.
@@ -108,6 +110,7 @@ impl Core {
             role: Role::First,
             programs: Vec::new(),
             order: Vec::new(),
+            ahead: Vec::new(),
             sensors: Vec::new(),
             places: UstrMap::default(),
             vacant: BTreeSet::new(),

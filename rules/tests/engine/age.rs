@@ -190,3 +190,17 @@ fn hold_on_age_ends_by_itself() {
         "01:00 a raise blue | 02:05 a clear blue",
     );
 }
+
+#[test]
+fn a_start_at_the_very_clock_of_a_reading_is_no_later_than_it() {
+    for events in [
+        "00:00 a 0 | 01:00 a 0 | 01:00 start | 01:15 tick",
+        "00:00 a 0 | 01:00 start | 01:00 a 0 | 01:15 tick",
+    ] {
+        check(
+            "hold: 5m, levels: { blue: 30m < age }",
+            events,
+            "00:30 a raise blue | 01:05 a clear blue",
+        );
+    }
+}
