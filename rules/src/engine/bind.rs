@@ -226,6 +226,14 @@ impl Core {
         }
     }
 
+    /// Rules that ran at a sensor only as long as their alert was open leave it. To be called at the end of each
+    /// step that evaluates.
+    pub(super) fn release_over(&mut self, out: &mut Vec<Transition>) {
+        for place in std::mem::take(&mut self.over) {
+            self.rebind(place, out);
+        }
+    }
+
     fn end_all(&mut self, place: u32, out: &mut Vec<Transition>) {
         for bound in std::mem::take(&mut self.sensors[place as usize].bounds) {
             self.end(place, &bound, out);

@@ -94,6 +94,8 @@ pub(crate) struct Core {
     pub(super) zonal: BTreeSet<Name>,
     pub(super) remotes: Remotes,
     pub(super) moments: BinaryHeap<Reverse<Moment>>,
+    /// Sensors at which an alert has ended over a silence that is perhaps nobody's concern any more.
+    pub(super) over: Vec<u32>,
     /// When the service started or a link came up last.
     pub(super) resumed: Time,
     pub(super) clock: Time,
@@ -120,6 +122,7 @@ impl Core {
             zonal: BTreeSet::new(),
             remotes: Remotes::default(),
             moments: BinaryHeap::new(),
+            over: Vec::new(),
             resumed: Time::MIN,
             clock: Time::MIN,
             position: 0,
@@ -232,6 +235,7 @@ impl Core {
         if let Some(place) = place {
             self.sensors[place as usize].trim(self.step);
         }
+        self.release_over(out);
         if disordered {
             sort_from(before, out);
         }

@@ -31,6 +31,7 @@ impl Core {
     pub(super) fn fire_next(&mut self, out: &mut Vec<Transition>) {
         if let Some(Reverse(moment)) = self.moments.pop() {
             self.fire(&moment, out);
+            self.release_over(out);
         }
     }
 

@@ -188,6 +188,10 @@ impl Reference {
         life.step(rule, &self.sight(rule, subject, touched));
         let after = life.level;
         self.lives.insert(key, life);
+        if after.is_none() && !self.judges(rule, subject) {
+            // it ran on only because its alert was open
+            self.lives.remove(&key);
+        }
         if rule.escalate.is_none() {
             self.emit(rule, subject, before, after);
         }
