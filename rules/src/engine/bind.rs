@@ -36,6 +36,11 @@ impl Core {
                 .map(|program| program.id)
         };
         order.sort_by_key(id);
+        let ahead = |slot: &&u32| {
+            let program = self.programs[**slot as usize].as_ref();
+            program.is_some_and(Program::looks_back_on_others)
+        };
+        self.ahead = order.iter().filter(ahead).copied().collect();
         self.order = order;
         self.join_groups();
         self.remotes
@@ -194,9 +199,7 @@ impl Core {
             let held = old.iter().position(|bound| bound.slot == *slot);
             let open = held.is_some_and(|held| old[held].level.is_some());
             if !(applies(program, sensor) || open && stays(program, sensor))
-                || !sensor
-                    .profile
-                    .selected_by(program.task.selector(), sensor.id, &self.zones)
+                || !sensor.is_selected(program, &self.zones)
             {
                 continue;
             }
@@ -213,13 +216,21 @@ impl Core {
         }
         let sensor = &mut self.sensors[place as usize];
         sensor.bounds = bounds;
-        lay_series(sensor, &self.programs, &self.zones);
+        lay_series(sensor, &self.programs, &self.ahead, &self.zones);
         self.settle_interval(place);
         for bound in 0..self.sensors[place as usize].bounds.len() {
             self.schedule(place, bound);
         }
         if self.role == Role::Second {
             self.contribute(place);
+        }
+    }
+
+    /// Rules that ran at a sensor only as long as their alert was open leave it. To be called at the end of each
+    /// step that evaluates.
+    pub(super) fn release_over(&mut self, out: &mut Vec<Transition>) {
+        for place in std::mem::take(&mut self.over) {
+            self.rebind(place, out);
         }
     }
 

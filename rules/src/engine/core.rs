@@ -79,6 +79,8 @@ pub(crate) struct Core {
     pub(super) programs: Vec<Option<Program>>,
     /// Slots in the order of rule ids.
     pub(super) order: Vec<u32>,
+    /// Of those in force, the slots of programs with windows over other measurements than their own.
+    pub(super) ahead: Vec<u32>,
     pub(super) sensors: Vec<SensorState>,
     pub(super) places: UstrMap<u32>,
     /// Places of sensors that were removed.
@@ -92,6 +94,8 @@ pub(crate) struct Core {
     pub(super) zonal: BTreeSet<Name>,
     pub(super) remotes: Remotes,
     pub(super) moments: BinaryHeap<Reverse<Moment>>,
+    /// Sensors at which an alert has ended over a silence that is perhaps nobody's concern any more.
+    pub(super) over: Vec<u32>,
     /// When the service started or a link came up last.
     pub(super) resumed: Time,
     pub(super) clock: Time,
@@ -108,6 +112,7 @@ impl Core {
             role: Role::First,
             programs: Vec::new(),
             order: Vec::new(),
+            ahead: Vec::new(),
             sensors: Vec::new(),
             places: UstrMap::default(),
             vacant: BTreeSet::new(),
@@ -117,6 +122,7 @@ impl Core {
             zonal: BTreeSet::new(),
             remotes: Remotes::default(),
             moments: BinaryHeap::new(),
+            over: Vec::new(),
             resumed: Time::MIN,
             clock: Time::MIN,
             position: 0,
@@ -229,6 +235,7 @@ impl Core {
         if let Some(place) = place {
             self.sensors[place as usize].trim(self.step);
         }
+        self.release_over(out);
         if disordered {
             sort_from(before, out);
         }

@@ -62,46 +62,38 @@ pub(super) fn tasks(rules: &RuleSet, role: Role) -> Vec<Task> {
     tasks
 }
 
-/// Gives each bound the series that its inputs are, keeping those that are held already.
-pub(super) fn lay_series(sensor: &mut SensorState, programs: &[Option<Program>], zones: &Zones) {
-    let mut old = std::mem::take(&mut sensor.series);
-    let mut series: Vec<Series> = Vec::new();
-    let mut widths: Vec<(i64, u16)> = Vec::new();
+/// Gives each bound the series that its inputs are, keeping those that are held already. Of the programs `ahead`,
+/// which have windows over other measurements than their own, those windows are filled before they run here: a
+/// window is what it holds, from the first reading on.
+pub(super) fn lay_series(
+    sensor: &mut SensorState,
+    programs: &[Option<Program>],
+    ahead: &[u32],
+    zones: &Zones,
+) {
+    let mut layout = Layout {
+        old: std::mem::take(&mut sensor.series),
+        series: Vec::new(),
+        reach: Vec::new(),
+    };
     let mut bounds = std::mem::take(&mut sensor.bounds);
     for bound in &mut bounds {
-        let Some(program) = &programs[bound.slot as usize] else {
-            continue;
-        };
-        let mut inputs = SmallVec::new();
-        for (measurement, unit) in &program.inputs {
-            if sensor.track(*measurement).is_none() {
-                inputs.push(None);
-                continue;
-            }
-            let same = |series: &Series| series.measurement == *measurement && series.unit == *unit;
-            let place = series.iter().position(same).unwrap_or_else(|| {
-                let held = old.iter().position(same).map(|held| old.swap_remove(held));
-                series.push(held.unwrap_or_else(|| sensor.open_series(*measurement, *unit)));
-                widths.push((0, 0));
-                series.len() - 1
-            });
-            inputs.push(Some(place as u16));
+        if let Some(program) = &programs[bound.slot as usize] {
+            bound.inputs = layout.lay(sensor, program, |_| true);
         }
-        for window in &program.windows {
-            if let Some(place) = inputs[window.input] {
-                let (width, _) = &mut widths[usize::from(place)];
-                *width = (*width).max(window.width_ms);
-            }
+    }
+    for slot in ahead {
+        if let Some(program) = &programs[*slot as usize]
+            && bounds.iter().all(|bound| bound.slot != *slot)
+            && sensor.is_selected(program, zones)
+        {
+            layout.lay(sensor, program, |input| program.looks_back_on(input));
         }
-        for baseline in &program.baselines {
-            if let Some(place) = inputs[baseline.input] {
-                let (_, days) = &mut widths[usize::from(place)];
-                *days = (*days).max(baseline.days);
-            }
-        }
-        bound.inputs = inputs;
     }
     sensor.bounds = bounds;
+    let Layout {
+        mut series, reach, ..
+    } = layout;
     for track in &mut sensor.tracks {
         let fed = series
             .iter()
@@ -109,11 +101,62 @@ pub(super) fn lay_series(sensor: &mut SensorState, programs: &[Option<Program>],
             .filter(|(_, series)| series.measurement == track.measurement);
         track.series = fed.map(|(place, _)| place as u16).collect();
     }
-    for (series, (width, days)) in series.iter_mut().zip(widths) {
+    for (series, (width, days)) in series.iter_mut().zip(reach) {
         series.keep(width);
         if days > 0 || series.baseline.is_some() {
             series.remember(days, zones.time_zone_at(sensor.profile.details.zone));
         }
     }
     sensor.series = series;
+}
+
+/// The series of a sensor while they are laid anew.
+struct Layout {
+    /// Held so far, and not taken over yet.
+    old: Vec<Series>,
+    series: Vec<Series>,
+    /// How far back each must reach: milliseconds for windows, days for baselines.
+    reach: Vec<(i64, u16)>,
+}
+
+impl Layout {
+    /// The places of the `wanted` inputs of a program that the sensor has spoken.
+    fn lay(
+        &mut self,
+        sensor: &SensorState,
+        program: &Program,
+        wanted: impl Fn(usize) -> bool,
+    ) -> SmallVec<[Option<u16>; 3]> {
+        let mut inputs = SmallVec::new();
+        for (input, (measurement, unit)) in program.inputs.iter().enumerate() {
+            let spoken = sensor.track(*measurement).is_some();
+            inputs.push((spoken && wanted(input)).then(|| self.place(sensor, *measurement, *unit)));
+        }
+        for window in &program.windows {
+            if let Some(place) = inputs[window.input] {
+                let (width, _) = &mut self.reach[usize::from(place)];
+                *width = (*width).max(window.width_ms);
+            }
+        }
+        for baseline in &program.baselines {
+            if let Some(place) = inputs[baseline.input] {
+                let (_, days) = &mut self.reach[usize::from(place)];
+                *days = (*days).max(baseline.days);
+            }
+        }
+        inputs
+    }
+
+    fn place(&mut self, sensor: &SensorState, measurement: Name, unit: Name) -> u16 {
+        let same = |series: &Series| series.measurement == measurement && series.unit == unit;
+        let place = self.series.iter().position(same).unwrap_or_else(|| {
+            let held = self.old.iter().position(same);
+            let held = held.map(|held| self.old.swap_remove(held));
+            self.series
+                .push(held.unwrap_or_else(|| sensor.open_series(measurement, unit)));
+            self.reach.push((0, 0));
+            self.series.len() - 1
+        });
+        place as u16
+    }
 }

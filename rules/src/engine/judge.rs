@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use citywatch_model::{Observation, Time, Transition};
+use citywatch_model::{Observation, Time, Transition, TransitionKind};
 
 use super::bound::{Bound, Surroundings};
 use super::core::{Core, Role};
@@ -132,6 +132,10 @@ impl Core {
             stale_ms: sensor.profile.limits.stale_ms,
         };
         if let Some(what) = bound.evaluate(around) {
+            // it may have run on only because its alert was open
+            if what.0 == TransitionKind::Clear && bound.inputs.first() == Some(&None) {
+                self.over.push(place);
+            }
             let at = (clock, self.position);
             out.push(bound.transition(what, program.id, sensor.id, at, &sensor.series));
         }

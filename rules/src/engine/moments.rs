@@ -31,6 +31,7 @@ impl Core {
     pub(super) fn fire_next(&mut self, out: &mut Vec<Transition>) {
         if let Some(Reverse(moment)) = self.moments.pop() {
             self.fire(&moment, out);
+            self.release_over(out);
         }
     }
 
@@ -79,7 +80,8 @@ impl Core {
     }
 
     /// Puts the next moment of a bound into the queue, unless one at or before it waits there already: that one
-    /// will find out. A moment that readings put off again and again so costs nothing.
+    /// will find out. A moment that readings put off again and again so costs nothing. One that would have been
+    /// earlier, had the bound asked for it then, fires once the clock goes on.
     pub(super) fn schedule(&mut self, sensor_place: u32, bound_place: usize) {
         let sensor = &self.sensors[sensor_place as usize];
         let bound = &sensor.bounds[bound_place];
@@ -89,6 +91,7 @@ impl Core {
         let Some(due) = bound.due(program, sensor.age_base(bound, self.resumed)) else {
             return;
         };
+        let due = due.max(self.clock);
         let (rule, subject, slot) = (program.id, sensor.id, bound.slot);
         let Some(watch) = &mut self.sensors[sensor_place as usize].bounds[bound_place].watch else {
             return;
@@ -122,17 +125,20 @@ impl Core {
         }
     }
 
-    /// Silence is counted from now on: a start, or a link that came up.
+    /// Silence is counted from now on, where no reading came at this very clock: a start, or a link that came up.
     pub(super) fn resume(&mut self) {
         self.resumed = self.clock;
-        for sensor in 0..self.sensors.len() {
-            for bound in 0..self.sensors[sensor].bounds.len() {
-                let bound_state = &mut self.sensors[sensor].bounds[bound];
-                if bound_state.watch.is_some()
-                    && let Some(program) = &self.programs[bound_state.slot as usize]
+        for place in 0..self.sensors.len() {
+            for bound in 0..self.sensors[place].bounds.len() {
+                let sensor = &mut self.sensors[place];
+                let heard = sensor.age_base(&sensor.bounds[bound], self.resumed).heard;
+                let state = &mut sensor.bounds[bound];
+                if state.watch.is_some()
+                    && !heard
+                    && let Some(program) = &self.programs[state.slot as usize]
                 {
-                    bound_state.forget_clocked(program);
-                    self.schedule(sensor as u32, bound);
+                    state.forget_clocked(program);
+                    self.schedule(place as u32, bound);
                 }
             }
         }

@@ -215,6 +215,18 @@ impl Program {
         !self.remotes.is_empty() || !self.groups.is_empty()
     }
 
+    /// Whether it has a window or a baseline over `input`.
+    pub(super) fn looks_back_on(&self, input: usize) -> bool {
+        let windows = self.windows.iter().map(|window| window.input);
+        let mut inputs = windows.chain(self.baselines.iter().map(|baseline| baseline.input));
+        inputs.any(|looked_at| looked_at == input)
+    }
+
+    /// Whether it has one over another measurement than its own.
+    pub(super) fn looks_back_on_others(&self) -> bool {
+        (1..self.inputs.len()).any(|input| self.looks_back_on(input))
+    }
+
     /// Whether a comparison hangs on the sensor's interval.
     pub(super) fn uses_interval(&self) -> bool {
         let hangs = |threshold: &Threshold| matches!(threshold.limit, AgeLimit::Intervals(_));

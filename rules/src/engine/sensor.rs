@@ -1,7 +1,7 @@
 //! What the engine remembers of one sensor: which measurements it speaks, the series that rules read, and the
 //! state of each rule there. Decides which readings are new, late, repeated or implausible.
 
-use citywatch_model::{Name, Observation, Position, Time, Value};
+use citywatch_model::{Name, Observation, Position, Time, Value, Zones};
 use smallvec::SmallVec;
 
 use super::bound::Bound;
@@ -104,6 +104,12 @@ impl SensorState {
         self.tracks
             .iter()
             .find(|track| track.measurement == measurement)
+    }
+
+    /// Whether the `where:` of a program selects it.
+    pub(super) fn is_selected(&self, program: &Program, zones: &Zones) -> bool {
+        self.profile
+            .selected_by(program.task.selector(), self.id, zones)
     }
 
     /// Files the readings of `observation`, all of whose measurements have been heard.

@@ -1,6 +1,7 @@
 //! Functions of a sliding window over one series, amortised constant time a reading: a monotone queue for
 //! extremes, running sums for the rest. Sums are summed afresh every time as many readings have left as the
-//! window holds, so errors cannot grow; the outcome depends on nothing but the sequence of readings.
+//! window holds, and when those that left were far greater than what is held, so that errors neither grow nor
+//! outlive their cause; the outcome depends on nothing but the sequence of readings.
 
 mod snapshot;
 
@@ -13,6 +14,11 @@ use crate::ast::WindowFunction;
 const MS_PER_HOUR: f64 = 3_600_000.0;
 /// Windows smaller than this are not summed afresh after every departure.
 const LEAST_DEPARTURES: u64 = 32;
+/// Where squares about the mean are this small a part of squares once summed, the rest of those that have left is
+/// no longer far below them.
+const LOST: f64 = 1e-6;
+/// Stands for as many departures as it takes.
+const OVERFLOWED: u64 = u32::MAX as u64;
 
 /// One window of one rule at one sensor.
 #[derive(Debug)]
@@ -46,6 +52,8 @@ struct Sums {
     xx: f64,
     xy: f64,
     yy: f64,
+    /// The greatest that `yy` has been about this origin.
+    peak: f64,
     departures: u64,
 }
 
@@ -58,6 +66,27 @@ impl Sums {
         self.xx += sign * x * x;
         self.xy += sign * x * y;
         self.yy += sign * y * y;
+        self.peak = self.peak.max(self.yy);
+    }
+
+    /// Takes away the oldest reading.
+    fn lose(&mut self, (time, value): (i64, f64)) {
+        self.add((time, value), -1.0);
+        let y = value - self.origin.1;
+        // a square that was too great for a number is in the sums for ever, or the origin was too far from all
+        let overflowed = (y * y).is_infinite() || time == self.origin.0;
+        self.departures = if overflowed && !self.yy.is_finite() {
+            OVERFLOWED
+        } else {
+            self.departures + 1
+        };
+    }
+
+    /// Whether what has left is still to be seen in the sums over the `held` readings.
+    fn are_worn(&self, held: u64) -> bool {
+        let n = held as f64;
+        let lost = n * self.yy - self.y * self.y < LOST * n * self.peak;
+        self.departures >= held.max(LEAST_DEPARTURES) || self.departures > 0 && lost
     }
 }
 
@@ -141,10 +170,7 @@ impl Window {
                     queue.pop_front();
                 }
             }
-            State::Sums(sums) => {
-                sums.add(series.get(self.head), -1.0);
-                sums.departures += 1;
-            }
+            State::Sums(sums) => sums.lose(series.get(self.head)),
         }
         self.head += 1;
     }
@@ -154,7 +180,7 @@ impl Window {
             return;
         };
         let held = self.next - self.head;
-        if held == 0 || sums.departures < held.max(LEAST_DEPARTURES) {
+        if held == 0 || !sums.are_worn(held) {
             return;
         }
         **sums = Sums {
@@ -329,6 +355,37 @@ mod tests {
             }
             WindowFunction::Count => n,
         })
+    }
+
+    #[test]
+    fn what_has_left_leaves_no_rest() {
+        for outlier in [7.0, 0.25, -1e9, 1e200, -1e308] {
+            let mut series = Series::new(Name::default(), Name::default());
+            series.keep(10_000);
+            let functions = [
+                WindowFunction::Sum,
+                WindowFunction::Stddev,
+                WindowFunction::Slope,
+            ];
+            let mut windows = functions.map(|function| Window::new(function, 10_000));
+            for (second, value) in [1.1, outlier, 0.1, outlier, 0.1, 0.1, 0.1]
+                .into_iter()
+                .enumerate()
+            {
+                let time = second as i64 * 3_000;
+                series.push(Time::from_millis(time), value);
+                windows
+                    .iter_mut()
+                    .for_each(|window| window.advance(&series, time));
+                series.trim();
+            }
+            let end = 20_000;
+            let values = windows.each_mut().map(|window| {
+                window.advance(&series, end);
+                window.value(&series)
+            });
+            assert_eq!(values, [Some(0.3), Some(0.0), Some(0.0)], "{outlier}");
+        }
     }
 
     proptest! {

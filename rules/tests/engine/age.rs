@@ -190,3 +190,33 @@ fn hold_on_age_ends_by_itself() {
         "01:00 a raise blue | 02:05 a clear blue",
     );
 }
+
+#[test]
+fn a_start_at_the_very_clock_of_a_reading_is_no_later_than_it() {
+    for events in [
+        "00:00 a 0 | 01:00 a 0 | 01:00 start | 01:15 tick",
+        "00:00 a 0 | 01:00 start | 01:00 a 0 | 01:15 tick",
+    ] {
+        check(
+            "hold: 5m, levels: { blue: 30m < age }",
+            events,
+            "00:30 a raise blue | 01:05 a clear blue",
+        );
+    }
+}
+
+#[test]
+fn an_alert_over_a_silence_that_is_nobody_s_concern_ends_for_good() {
+    let rules = sources(&[
+        "{ id: r, measurement: m, levels: { blue: \"age > 1h and not (sensor(b, m) > 5)\" } }"
+            .to_owned(),
+    ]);
+    // `a` turns out to speak of h only; its alert stays open until its condition is false
+    check_sets(
+        &[rules],
+        "00:00 sensor a | 00:00 b 1 | 01:30 a h=1 | 01:40 b 6 | 01:50 b 1 | 03:00 b 1 | 04:00 tick",
+        None,
+        "01:00 a raise blue | 01:00 b raise blue | 01:40 a clear blue | 01:40 b clear blue | 02:50 b raise blue
+         03:00 b clear blue",
+    );
+}

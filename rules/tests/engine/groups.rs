@@ -178,3 +178,16 @@ fn it_counts_what_has_come_since_a_rule_names_it() {
         "00:04 b raise blue | 00:05 b clear blue",
     );
 }
+
+#[test]
+fn hold_is_waited_for_after_a_group_changes_although_another_level_names_age() {
+    let rules = "{ id: r, measurement: h, hold: 5m, levels: { orange: 'count_near(m, 2km, value >= 0) <= 0 for 5m', red: '2 * interval < age' } }";
+    let events = "00:00 sensor s0 at=31,117 stale=5m | 00:00 sensor s4 at=31.0102,117 interval=120m
+        00:00 s4 h=0 | 01:00 s0 m=0 @00:50 | 01:05 s0 m=0 | 01:06 s0 m=0 | 01:10 s0 m=0";
+    check_sets(
+        &[sources(&[rules.to_owned()])],
+        events,
+        None,
+        "01:00 s4 raise orange | 01:10 s4 clear orange",
+    );
+}

@@ -14,3 +14,4 @@ mod levels;
 mod restart;
 mod snapshot;
 mod support;
+mod windows;

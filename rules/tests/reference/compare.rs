@@ -1,14 +1,12 @@
 //! A case, and whether everybody makes the same of it.
 
-use std::sync::{Arc, Mutex};
-
-use citywatch_model::{Record, RuleSource, Time, Transition};
-use citywatch_rules::{Engine, Epoch, Stage};
+use citywatch_model::{RuleSource, Time, Transition};
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseResult};
 
 use crate::engine;
 use crate::grammar::{Grammar, derived, rule};
+use crate::runs::{Crash, RUNS, crashes};
 use crate::stream::{Event, Registered, Shape, What, events, records, registered};
 
 /// Rules and what happens under them.
@@ -25,6 +23,9 @@ pub struct Case {
     pub workers: usize,
     /// Lengths of epochs, over and over.
     pub cuts: Vec<usize>,
+    pub crashes: Vec<Crash>,
+    /// Whether rules or the registry may change in the middle.
+    pub changes: bool,
 }
 
 /// Always the same cases, unless `PROPTEST_CASES` says how many: then others each time.
@@ -71,25 +72,32 @@ pub fn case(grammar: Grammar, shape: Shape) -> impl Strategy<Value = Case> {
         prop::option::of(prop::sample::select(vec![0, 5, 30, 60, 600_i64])),
         1..=4_usize,
         prop::collection::vec(1..20_usize, 1..4),
+        crashes(),
     );
-    parts.prop_map(|(rule_sets, sensors, events, end, workers, cuts)| Case {
-        rule_sets,
-        derived: Vec::new(),
-        sensors: sensors
-            .into_iter()
-            .map(|(id, sensor)| sensor.called(id))
-            .collect(),
-        events,
-        end,
-        workers,
-        cuts,
-    })
+    let changes = shape.registry || shape.rule_sets > 1;
+    parts.prop_map(
+        move |(rule_sets, sensors, events, end, workers, cuts, crashes)| Case {
+            rule_sets,
+            derived: Vec::new(),
+            sensors: sensors
+                .into_iter()
+                .map(|(id, sensor)| sensor.called(id))
+                .collect(),
+            events,
+            end,
+            workers,
+            cuts,
+            crashes,
+            changes,
+        },
+    )
 }
 
-/// Rules that never raise anything but make the engine keep what rules that come later may ask for.
+/// Rules that never raise anything but make the engine keep what rules and sensors that come later may ask for: of
+/// a rule that comes into force the texts only say that it may use what is held.
 const KEEPERS: [&str; 6] = [
-    "{ id: keep-m-cm, measurement: m, unit: cm, levels: { red: 'count(48h) < 0 or count(h, 48h) < 0' } }",
-    "{ id: keep-h-cm, measurement: h, unit: cm, levels: { red: 'count(48h) < 0 or count(m, 48h) < 0' } }",
+    "{ id: keep-m-cm, measurement: m, unit: cm, levels: { red: 'count(48h) < 0' } }",
+    "{ id: keep-h-cm, measurement: h, unit: cm, levels: { red: 'count(48h) < 0' } }",
     "{ id: keep-m, measurement: m, levels: { red: 'count(48h) < 0 or baseline(60d) > 999999 or sensor(s0, m) > 999 or sensor(s1, m) > 999 or sensor(s2, m) > 999' } }",
     "{ id: keep-h, measurement: h, levels: { red: 'count(48h) < 0 or baseline(60d) > 999999 or sensor(s0, h) > 999 or sensor(s1, h) > 999 or sensor(s2, h) > 999' } }",
     "{ id: keep-second-m, measurement: m, levels: { red: 'count(48h) < 0 or near(m, 1m, sum(sum(48h))) > 999999 or near(h, 1m, sum(sum(48h))) > 999999' } }",
@@ -99,7 +107,8 @@ const KEEPERS: [&str; 6] = [
 const KEEPER_OF_DERIVED: &str = "{ id: keep-derived, measurement: d, levels: { red: 'near(d, 1m, sum(sum(48h))) > 999999 or near(e, 1m, sum(sum(48h))) > 999999 or near(f, 1m, sum(sum(48h))) > 999999 or near(g, 1m, sum(sum(48h))) > 999999' } }";
 
 fn sources(case: &Case, set: &[String]) -> Vec<RuleSource> {
-    let keepers = KEEPERS.map(str::to_owned);
+    let keepers: &[&str] = if case.changes { &KEEPERS } else { &[] };
+    let keepers: Vec<String> = keepers.iter().map(|text| (*text).to_owned()).collect();
     let file = |word: &str, texts: &[String]| RuleSource {
         file: format!("{word}.yaml"),
         text: format!(
@@ -114,19 +123,14 @@ fn sources(case: &Case, set: &[String]) -> Vec<RuleSource> {
     files.retain(|file| file.text.contains("\n- "));
     if !case.derived.is_empty() {
         files.push(file("derive", &case.derived));
-        files.push(file("rules", &[KEEPER_OF_DERIVED.to_owned()]));
+        if case.changes {
+            files.push(file("rules", &[KEEPER_OF_DERIVED.to_owned()]));
+        }
     }
     files
 }
 
-/// What an engine makes of records; the case says how many workers and how it is cut.
-type Run = fn(&[Record], Option<Time>, &Case) -> Vec<Transition>;
-
-/// All that must agree with the reference. A run that stops at some record and goes on from a snapshot is one
-/// more of them; where it stops belongs into [`Case`].
-const RUNS: [(&str, Run); 2] = [("stage", staged), ("engine", engined)];
-
-/// The reference, the single-threaded stage and the dataflow give the same transitions.
+/// The reference and every way to run the engine give the same transitions.
 pub fn agree(case: &Case) -> TestCaseResult {
     let rule_sets: Vec<_> = case
         .rule_sets
@@ -191,34 +195,4 @@ fn shown(transitions: &[Transition]) -> Vec<String> {
         format!("{hours:02}:{minutes:02} #{position} {rule} {subject} {kind} {level} {value:?}")
     };
     transitions.iter().map(one).collect()
-}
-
-fn staged(records: &[Record], end: Option<Time>, _: &Case) -> Vec<Transition> {
-    let mut stage = Stage::new();
-    let mut out = Vec::new();
-    for record in records {
-        stage.step(record, &mut out);
-    }
-    if let Some(end) = end {
-        stage.finish(end, &mut out);
-    }
-    out
-}
-
-fn engined(records: &[Record], end: Option<Time>, case: &Case) -> Vec<Transition> {
-    let found = Arc::new(Mutex::new(Vec::new()));
-    let keep = Arc::clone(&found);
-    let on_epoch = move |epoch: Epoch| keep.lock().unwrap().extend(epoch.transitions);
-    let engine = Engine::start(case.workers, Box::new(on_epoch)).unwrap();
-    let mut rest = records;
-    for cut in case.cuts.iter().cycle() {
-        if rest.is_empty() {
-            break;
-        }
-        let (epoch, after) = rest.split_at((*cut).clamp(1, rest.len()));
-        engine.submit(epoch.into()).unwrap();
-        rest = after;
-    }
-    engine.close(end).unwrap();
-    std::mem::take(&mut *found.lock().unwrap())
 }

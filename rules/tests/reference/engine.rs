@@ -37,7 +37,6 @@ pub fn transitions(records: &[Record], end: Option<Time>) -> Vec<Transition> {
     for record in records {
         reference.pass(record.position, |moment| moment < record.clock.millis());
         reference.world.clock = record.clock.millis();
-        reference.world.step += 1;
         reference.record(&record.body);
     }
     if let Some(end) = end {
@@ -84,14 +83,17 @@ impl Reference {
     }
 
     fn start(&mut self) {
-        self.world.moved = Some((self.world.clock, self.world.step));
+        self.world.moved = Some(self.world.clock);
+        let mut lives = std::mem::take(&mut self.lives);
         for rule in &self.rules {
-            for ((id, _), life) in &mut self.lives {
-                if *id == rule.info.id {
+            for ((id, subject), life) in &mut lives {
+                let since = self.sight(rule, *subject, None).silent_since();
+                if *id == rule.info.id && since.is_none_or(|(_, heard)| !heard) {
                     life.forget_silence(rule, self.world.clock);
                 }
             }
         }
+        self.lives = lives;
     }
 
     pub fn evaluate(&mut self, touched: &Touched) {
@@ -186,6 +188,10 @@ impl Reference {
         life.step(rule, &self.sight(rule, subject, touched));
         let after = life.level;
         self.lives.insert(key, life);
+        if after.is_none() && !self.judges(rule, subject) {
+            // it ran on only because its alert was open
+            self.lives.remove(&key);
+        }
         if rule.escalate.is_none() {
             self.emit(rule, subject, before, after);
         }

@@ -15,6 +15,7 @@ mod fwi;
 mod grammar;
 mod groups;
 mod levels;
+mod runs;
 mod show;
 mod sight;
 mod silence;

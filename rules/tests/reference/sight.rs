@@ -181,9 +181,9 @@ impl Sight<'_> {
         let (measurement, unit) = self.converted;
         let seen = self.world.seen(self.subject, measurement, unit);
         let newest = seen.iter().rfind(|reading| reading.newest);
-        let (base, step) = newest.map_or((known, 0), |newest| (newest.arrival, newest.step));
+        let base = newest.map_or(known, |newest| newest.arrival);
         match self.world.moved {
-            Some((moved, at)) if at > step && moved >= base => Some((moved, false)),
+            Some(moved) if moved > base => Some((moved, false)),
             Some(_) | None => Some((base, newest.is_some())),
         }
     }

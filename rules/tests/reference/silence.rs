@@ -17,7 +17,6 @@ impl Reference {
         while let Some(moment) = self.next_moment().filter(|moment| comes(*moment)) {
             let silent = self.silent_at(moment);
             self.world.clock = moment;
-            self.world.step += 1;
             let mut touched = Touched::new();
             if self
                 .derivation

@@ -73,10 +73,8 @@ pub struct Shape {
 }
 
 pub fn events(shape: Shape) -> impl Strategy<Value = Vec<Event>> {
-    let event = (prop::sample::select(shape.steps), what(shape)).prop_map(|(after, what)| Event {
-        after: after.max(what.least()),
-        what,
-    });
+    let event = (prop::sample::select(shape.steps), what(shape))
+        .prop_map(|(after, what)| Event { after, what });
     prop::collection::vec(event, 1..40).prop_map(on_time_with_wrong_units)
 }
 
@@ -238,17 +236,6 @@ fn sensor(registered: &Registered) -> Sensor {
     sensor.min = registered.min.map(f64::from);
     sensor.place = registered.placed.then(|| PLACES[registered.id]);
     sensor
-}
-
-impl What {
-    /// Which comes first, a reading or a start of the very same millisecond, is nobody's concern.
-    fn least(&self) -> i64 {
-        if matches!(self, What::Start | What::Link(_)) {
-            1
-        } else {
-            0
-        }
-    }
 }
 
 impl Registered {

@@ -13,8 +13,6 @@ pub struct Filed {
     pub time: i64,
     /// Arrival time.
     pub arrival: i64,
-    /// Number of the step that brought it.
-    pub step: u64,
     pub value: f64,
     pub unit: Name,
     /// Whether it was the newest of its series when it came; a late one only fills windows.
@@ -33,14 +31,12 @@ pub struct World {
     pub known: BTreeMap<Name, i64>,
     /// By sensor and measurement, in the order of event times.
     pub series: BTreeMap<(Name, Name), Vec<Filed>>,
-    /// Clock and step of the newest service start or link reconnection.
-    pub moved: Option<(i64, u64)>,
+    /// Clock of the newest service start or link reconnection.
+    pub moved: Option<i64>,
     /// Zones that a derived series was made for.
     pub with_series: BTreeSet<Name>,
     /// Clock of the newest record or moment.
     pub clock: i64,
-    /// Number of the step: a record, or a moment.
-    pub step: u64,
 }
 
 impl World {
@@ -166,7 +162,6 @@ impl World {
             newest,
             time,
             arrival: observation.arrival.millis(),
-            step: self.step,
             value: value.value,
             unit: value.unit,
             local: self.local(sensor, time),

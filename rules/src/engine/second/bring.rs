@@ -124,5 +124,6 @@ impl Second {
         for place in places {
             core.sensors[*place as usize].trim(core.step);
         }
+        core.release_over(found);
     }
 }

@@ -224,7 +224,7 @@ impl Core {
             "a sensor is there twice",
         )?;
         let series = sensor.series.len();
-        lay_series(&mut sensor, &self.programs, &self.zones);
+        lay_series(&mut sensor, &self.programs, &self.ahead, &self.zones);
         ensure(
             sensor.series.len() == series,
             "a sensor has other series than its rules read",

@@ -18,6 +18,7 @@ kept!(Sums {
     xx,
     xy,
     yy,
+    peak,
     departures
 });
 
