@@ -2,6 +2,7 @@
 //! ends its alert there, and everything that has not changed keeps its state.
 
 use citywatch_model::{Name, RegistryChange, Transition, TransitionKind};
+use smallvec::SmallVec;
 
 use super::bound::Bound;
 use super::core::{Core, Role};
@@ -15,6 +16,7 @@ impl Core {
     /// Exactly `rules` are in force. What is computed as before keeps its state; a changed rule starts afresh
     /// over the readings that are held.
     pub(super) fn install(&mut self, rules: &RuleSet, out: &mut Vec<Transition>) {
+        self.ground.forget();
         let tasks = tasks(rules, self.role);
         let kept: Vec<Option<u32>> = tasks.iter().map(|task| self.slot_of(task)).collect();
         let leaving: Vec<u32> = self
@@ -104,6 +106,7 @@ impl Core {
 
     /// Carries out a change of the registry.
     pub(super) fn register(&mut self, change: &RegistryChange, out: &mut Vec<Transition>) {
+        self.ground.forget();
         for id in &change.remove {
             self.limits.remove(id);
             self.remotes.relimit(*id, None);
@@ -117,7 +120,6 @@ impl Core {
         if let Some(zones) = &change.zones {
             self.zones.clone_from(zones);
         }
-        self.ground.forget();
         for sensor in &change.upsert {
             let limits = Limits::of(sensor);
             self.limits.insert(sensor.id, limits);
@@ -140,9 +142,6 @@ impl Core {
     /// A sensor that is known from now on; to be bound by the caller.
     pub(super) fn add_sensor(&mut self, id: Name, profile: Profile) -> u32 {
         let profile = self.profiled(id, profile);
-        if profile.details.zone.is_some() {
-            self.ground.forget();
-        }
         let state = SensorState::new(id, profile, self.clock);
         let place = match self.vacant.pop_first() {
             Some(place) => {
@@ -171,7 +170,7 @@ impl Core {
         if !self.zonal.insert(zone) {
             return;
         }
-        self.ground.forget();
+        self.ground.forget_zones();
         if let Some(place) = self.places.get(&zone).copied() {
             let profile = &mut self.sensors[place as usize].profile;
             profile.details.zone = profile.details.zone.or(Some(zone));
@@ -191,6 +190,7 @@ impl Core {
     pub(super) fn rebind(&mut self, place: u32, out: &mut Vec<Transition>) {
         let mut old = std::mem::take(&mut self.sensors[place as usize].bounds);
         let mut bounds = Vec::new();
+        let mut joined: SmallVec<[u32; 8]> = SmallVec::new();
         let sensor = &self.sensors[place as usize];
         for slot in &self.order {
             let Some(program) = &mut self.programs[*slot as usize] else {
@@ -202,6 +202,9 @@ impl Core {
                 || !sensor.is_selected(program, &self.zones)
             {
                 continue;
+            }
+            if held.is_none() {
+                joined.push(*slot);
             }
             bounds.push(held.map_or_else(
                 || Bound::new(*slot, program, self.clock),
@@ -222,6 +225,7 @@ impl Core {
             self.schedule(place, bound);
         }
         if self.role == Role::Second {
+            self.join(&joined, place);
             self.contribute(place);
         }
     }
@@ -247,6 +251,7 @@ impl Core {
             return;
         };
         program.subjects.remove(&place);
+        self.ground.leave(bound.slot, place, sensor);
         if let Some(level) = bound.level {
             let what = (TransitionKind::Clear, level);
             out.push(bound.transition(

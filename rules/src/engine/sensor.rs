@@ -100,6 +100,12 @@ impl SensorState {
         self.tracks.len() > known
     }
 
+    /// The program at `slot`, if it runs here.
+    #[inline]
+    pub(super) fn bound(&self, slot: u32) -> Option<&Bound> {
+        self.bounds.iter().find(|bound| bound.slot == slot)
+    }
+
     pub(super) fn track(&self, measurement: Name) -> Option<&Track> {
         self.tracks
             .iter()

@@ -10,6 +10,7 @@ use crate::engine::bound::Bound;
 use crate::engine::core::Core;
 use crate::engine::program::Task;
 use crate::engine::snapshot::codec::{Damaged, Kept, Reader, Writer};
+use crate::engine::sphere::Grid;
 
 /// The levels of one rule.
 #[derive(Debug, Clone)]
@@ -22,6 +23,10 @@ pub(super) struct Escalator {
     own: BTreeMap<Name, Level>,
     /// What has been told.
     told: BTreeMap<Name, Level>,
+    /// Where those stand that have a level; `None`: to be made from `own`.
+    standing: Option<Grid<Name>>,
+    /// Subjects that may have got or lost a level since.
+    moved: Vec<Name>,
 }
 
 /// What a step did to the subjects of escalating rules.
@@ -54,7 +59,14 @@ impl Escalator {
             escalate,
             own: BTreeMap::new(),
             told: BTreeMap::new(),
+            standing: None,
+            moved: Vec::new(),
         }
+    }
+
+    /// Sensors stand elsewhere.
+    pub(super) fn forget_places(&mut self) {
+        self.standing = None;
     }
 
     /// With the levels of `held`, if that was the same rule.
@@ -79,6 +91,7 @@ impl Escalator {
     pub(super) fn read(&mut self, from: &mut Reader<'_>) -> Result<(), Damaged> {
         self.own = Kept::read(from)?;
         self.told = Kept::read(from)?;
+        self.standing = None;
         Ok(())
     }
 
@@ -100,6 +113,7 @@ impl Escalator {
 
     /// Takes in an unescalated level.
     pub(super) fn take(&mut self, transition: &Transition) {
+        self.moved.push(transition.subject);
         if transition.kind == TransitionKind::Clear {
             self.own.remove(&transition.subject);
         } else {
@@ -110,21 +124,21 @@ impl Escalator {
     /// Looks at what changed and at the neighbours of that, and tells whose level is another one now.
     pub(super) fn settle(
         &mut self,
-        core: &mut Core,
+        core: &Core,
         changed: &BTreeMap<Name, Option<f64>>,
         out: &mut Vec<Transition>,
     ) {
+        let grid = self.grid(core);
         let mut subjects: BTreeSet<Name> = changed.keys().copied().collect();
         for subject in changed.keys() {
-            if let Some(place) = core.places.get(subject).copied() {
-                let metres = self.escalate.within_m;
-                let near = core.ground.near(&core.sensors, place, metres);
-                let near = near.iter().map(|place| core.sensors[*place as usize].id);
-                subjects.extend(near.filter(|subject| self.own.contains_key(subject)));
+            if let Some(at) = on_the_map(core, *subject) {
+                grid.around(at, |near| {
+                    subjects.insert(near);
+                });
             }
         }
         for subject in subjects {
-            let new = self.level(core, subject);
+            let new = self.level(core, &grid, subject);
             let old = self.told.get(&subject).copied();
             let (kind, level) = match (old, new) {
                 (old, new) if old == new => continue,
@@ -148,23 +162,49 @@ impl Escalator {
                 value: value.or_else(|| self.value(core, subject)),
             });
         }
+        self.standing = Some(grid);
+    }
+
+    /// Where those stand now that have a level, taken out.
+    fn grid(&mut self, core: &Core) -> Grid<Name> {
+        let moved = std::mem::take(&mut self.moved);
+        let stand = |grid: &mut Grid<Name>, subject: Name| {
+            if let Some(at) = on_the_map(core, subject) {
+                grid.remove(at, subject);
+                if self.own.contains_key(&subject) {
+                    grid.insert(at, subject);
+                }
+            }
+        };
+        match self.standing.take() {
+            Some(mut grid) => {
+                moved
+                    .into_iter()
+                    .for_each(|subject| stand(&mut grid, subject));
+                grid
+            }
+            None => {
+                let mut grid = Grid::new(self.escalate.within_m);
+                self.own
+                    .keys()
+                    .for_each(|subject| stand(&mut grid, *subject));
+                grid
+            }
+        }
     }
 
     /// The escalated level of a subject.
-    fn level(&self, core: &mut Core, subject: Name) -> Option<Level> {
+    fn level(&self, core: &Core, grid: &Grid<Name>, subject: Name) -> Option<Level> {
         let own = *self.own.get(&subject)?;
-        let Some(place) = core.places.get(&subject).copied() else {
+        let Some(at) = on_the_map(core, subject) else {
             return Some(own);
         };
-        let near = core
-            .ground
-            .near(&core.sensors, place, self.escalate.within_m);
-        let around: Vec<Level> = near
-            .iter()
-            .filter(|place| self.is_current(core, **place))
-            .filter_map(|place| self.own.get(&core.sensors[*place as usize].id))
-            .copied()
-            .collect();
+        let mut around: Vec<Level> = Vec::new();
+        grid.around(at, |other| {
+            if other != subject && self.is_current(core, other) {
+                around.extend(self.own.get(&other));
+            }
+        });
         let shared = Level::ALL.into_iter().rev().filter(|level| *level <= own);
         let enough = |level: &Level| {
             let others = around.iter().filter(|other| *other >= level).count();
@@ -178,7 +218,10 @@ impl Escalator {
     }
 
     /// Whether the newest reading of a neighbour is not stale.
-    fn is_current(&self, core: &Core, place: u32) -> bool {
+    fn is_current(&self, core: &Core, subject: Name) -> bool {
+        let Some(place) = core.places.get(&subject).copied() else {
+            return false;
+        };
         let sensor = &core.sensors[place as usize];
         let newest = self
             .bound(core, place)
@@ -196,7 +239,12 @@ impl Escalator {
     }
 
     fn bound<'a>(&self, core: &'a Core, place: u32) -> Option<&'a Bound> {
-        let bounds = &core.sensors[place as usize].bounds;
-        bounds.iter().find(|bound| bound.slot == self.slot)
+        core.sensors[place as usize].bound(self.slot)
     }
+}
+
+/// Latitude and longitude of a sensor in degrees, if it is known.
+fn on_the_map(core: &Core, sensor: Name) -> Option<(f64, f64)> {
+    let place = *core.places.get(&sensor)?;
+    core.sensors[place as usize].profile.details.place
 }

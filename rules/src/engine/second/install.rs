@@ -76,7 +76,8 @@ impl Second {
         }
         self.receive(found, &mut changes, out);
         self.forget_the_unselected();
-        for (rule, escalator) in &self.escalators {
+        for (rule, escalator) in &mut self.escalators {
+            escalator.forget_places();
             for subject in escalator.subjects() {
                 changes.look_at(*rule, subject);
             }

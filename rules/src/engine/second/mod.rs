@@ -211,7 +211,7 @@ impl Second {
     fn escalate(&mut self, changes: &Changes, out: &mut Vec<Transition>) {
         for (rule, escalator) in &mut self.escalators {
             if let Some(changed) = changes.of(*rule) {
-                escalator.settle(&mut self.core, changed, out);
+                escalator.settle(&self.core, changed, out);
             }
         }
     }

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use citywatch_model::{Name, Observation, Time};
 
-use super::derive::{Making, bound_place};
+use super::derive::Making;
 use super::named::{WAITING, bucket};
 use crate::ast::Method;
 use crate::engine::around::aggregated;
+use crate::engine::ground::Land;
 use crate::engine::snapshot::codec::kept;
 
 /// What has come so far, by zone.
@@ -88,14 +89,18 @@ impl Zone {
     fn complete(&self, making: &mut Making<'_>, name: Name, bucket: i64) -> Option<Vec<f64>> {
         let held = self.buckets.get(&bucket)?;
         let core = &mut *making.core;
-        let members = core.ground.inside(&core.sensors, &core.zones, name);
+        let land = Land {
+            sensors: &core.sensors,
+            zones: &core.zones,
+        };
+        let members = core.ground.inside(making.slot, name, land);
         let mut values = Vec::with_capacity(members.len());
-        for place in members.iter() {
-            let Some(bound) = bound_place(core, *place, making.slot) else {
+        for place in members {
+            let sensor = &core.sensors[*place as usize];
+            let Some(bound) = sensor.bound(making.slot) else {
                 continue;
             };
-            let sensor = &core.sensors[*place as usize];
-            let own = sensor.bounds[bound].own(&sensor.series);
+            let own = bound.own(&sensor.series);
             match held.get(&sensor.id) {
                 Some((_, value)) => values.push(*value),
                 None => {
