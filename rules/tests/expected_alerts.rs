@@ -3,70 +3,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "packs/recorded.rs"]
+mod recorded;
+
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use citywatch_model::{
-    Observation, Registry, RuleSource, Time, Transition, TransitionKind, Value, name,
-};
+use citywatch_model::{Observation, Registry, RuleSource, Time, Transition, TransitionKind};
 use citywatch_rules::{Setup, Summary, backtest, compile};
-use flate2::read::MultiGzDecoder;
+
+use recorded::{folder, observations, rows};
 
 /// Rule, sensor, raise and clear; no clear if the alert is open at the end of the data.
 type Interval = (String, String, Time, Option<Time>);
-
-fn folder(set: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../deploy/demo/data")
-        .join(set)
-}
-
-fn rows(path: &Path) -> Vec<csv::StringRecord> {
-    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let gzipped = path.extension().is_some_and(|extension| extension == "gz");
-    let source: Box<dyn Read> = if gzipped {
-        Box::new(MultiGzDecoder::new(file))
-    } else {
-        Box::new(file)
-    };
-    csv::Reader::from_reader(source)
-        .into_records()
-        .map(Result::unwrap)
-        .collect()
-}
-
-/// Adjacent rows of one sensor and time are one observation.
-fn observations(set: &str) -> Vec<Observation> {
-    let plain = folder(set).join("readings.csv");
-    let rows = rows(&if plain.exists() {
-        plain
-    } else {
-        folder(set).join("readings.csv.gz")
-    });
-    let mut observations: Vec<Observation> = Vec::new();
-    for row in &rows {
-        let (time, sensor): (Time, _) = (row[0].parse().unwrap(), name(&row[1]));
-        let value = Value {
-            measurement: name(&row[3]),
-            value: row[4].parse().unwrap(),
-            unit: name(&row[5]),
-        };
-        match observations.last_mut() {
-            Some(last) if last.time == time && last.sensor == sensor => last.values.push(value),
-            _ => observations.push(Observation {
-                sensor,
-                time,
-                arrival: time,
-                flags: 0,
-                values: [value].into(),
-            }),
-        }
-    }
-    observations
-}
 
 /// The intervals of `expected_alerts.csv`, whose columns differ from set to set.
 fn expected(set: &str) -> BTreeSet<Interval> {
