@@ -36,7 +36,7 @@ pub fn config() -> ProptestConfig {
         ..ProptestConfig::default()
     };
     if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = 150;
+        config.cases = 300;
         config.rng_seed = RngSeed::Fixed(17);
     }
     config

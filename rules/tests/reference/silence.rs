@@ -94,8 +94,8 @@ impl Reference {
         open || self.expected.contains(&key) || registered.is_some_and(declared)
     }
 
-    /// Of a sensor that declares nothing anything is expected, until it speaks of something else; unless its
-    /// alert is open then.
+    /// Of a sensor that declares nothing anything is expected, until it speaks of something else. An alert that is
+    /// open then stays.
     pub fn expect(&mut self, spoke: Option<Name>) {
         for rule in &self.rules {
             for sensor in self.world.registry.sensors.values() {
@@ -114,10 +114,7 @@ impl Reference {
                 declares.is_empty() || declares.contains(&rule.info.measurement)
             })
         });
-        let open =
-            |key: &(Name, Name)| self.lives.get(key).is_some_and(|life| life.level.is_some());
-        self.expected
-            .retain(|key| Some(key.1) != spoke || open(key));
+        self.expected.retain(|key| Some(key.1) != spoke);
         let rule = |id: Name| rules.iter().find(|rule| rule.info.id == id);
         let over = self.lives.iter().filter(|((id, subject), life)| {
             life.level.is_none() && rule(*id).is_some_and(|rule| !self.judges(rule, *subject))
