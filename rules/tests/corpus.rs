@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use citywatch_rules::Stage;
+
 #[path = "../fuzz/cases/language.rs"]
 mod language;
 #[path = "../fuzz/cases/snapshot.rs"]
@@ -27,4 +29,16 @@ fn language() {
 #[test]
 fn snapshots() {
     replay("snapshot", snapshot::run);
+}
+
+/// Fuzzing begins with states that are sound.
+#[test]
+fn the_streams_can_be_resumed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/snapshot");
+    for number in 0..12 {
+        let bytes = std::fs::read(folder.join(format!("stream-{number}"))).unwrap();
+        if let Err(error) = Stage::resume(&bytes) {
+            panic!("stream-{number}: {error}; write them anew as fuzz/README.md says");
+        }
+    }
 }
