@@ -1,8 +1,7 @@
 //! Alerts against labelled events: hits, misses, false alarms per sensor-year, and what the rules gain over the
 //! plain threshold. An event is hit if an alert is open or raised between its start and its end (with grace) at
-//! its sensor; an alert that touches no event is a false alarm. Events outside the data are neither hit nor missed.
-
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+//! its sensor, by a rule of its hazard; an alert that touches no event is a false alarm. Events outside the data are
+//! neither hit nor missed. If every event names a hazard, alerts of other hazards are left out.
 
 use citywatch_model::{Duration, Name, Time};
 use serde::Serialize;
@@ -10,8 +9,10 @@ use utoipa::ToSchema;
 
 use super::alerts::Alert;
 use super::labels::{Event, Labels};
+use super::noise::RuleNames;
 use super::report::Spread;
 use super::seen::Seen;
+use super::tally::{Tallies, rate, share};
 
 /// Seconds of a year of 365.25 days.
 const YEAR_S: f64 = 365.25 * 86_400.0;
@@ -32,7 +33,7 @@ pub struct Score {
     pub outside: u64,
     /// How long after its end an event may still be answered.
     pub grace: Duration,
-    /// Alerts of all rules.
+    /// Alerts of all rules, or only of the hazards that the events name if every event names one.
     pub alerts: u64,
     /// Alerts that touch no event.
     pub false_alarms: u64,
@@ -142,26 +143,22 @@ pub struct Evidence<'a> {
     /// Alerts of their plain thresholds, under the same ids.
     pub plain: &'a [Alert],
     pub plain_thresholds: usize,
-    /// The measurement of each rule.
-    pub measurements: &'a HashMap<Name, Name>,
+    /// What each rule measures, and its hazard.
+    pub rules: &'a RuleNames<'a>,
     pub seen: &'a Seen,
 }
 
 /// Scores the alerts of the rules under test.
 pub fn score(evidence: &Evidence<'_>) -> Score {
-    let Evidence {
-        labels,
-        alerts,
-        seen,
-        ..
-    } = evidence;
+    let Evidence { labels, seen, .. } = evidence;
     let inside: Vec<bool> = (labels.events.iter())
         .map(|event| within_data(labels, seen, event))
         .collect();
     let mut tallies = Tallies::default();
     let mut answers: Vec<Vec<&Alert>> = vec![Vec::new(); labels.events.len()];
-    for alert in *alerts {
-        let touched = touched(labels, alert);
+    let alerts = evidence.judged();
+    for alert in &alerts {
+        let touched = evidence.touched(alert);
         tallies.count(alert, &touched, &inside);
         for place in touched {
             answers[place].push(alert);
@@ -205,7 +202,42 @@ pub fn score(evidence: &Evidence<'_>) -> Score {
     }
 }
 
-impl Evidence<'_> {
+impl<'a> Evidence<'a> {
+    /// The alerts that the events can judge: those of other hazards say nothing about them.
+    fn judged(&self) -> Vec<&'a Alert> {
+        let events = &self.labels.events;
+        let judges = |alert: &&Alert| {
+            let mut judging = events.iter().filter(|event| self.is_of(event, alert));
+            events.is_empty() || judging.next().is_some()
+        };
+        self.alerts.iter().filter(judges).collect()
+    }
+
+    /// Whether the hazard of `event`, if it names one, is that of the alert's rule.
+    fn is_of(&self, event: &Event, alert: &Alert) -> bool {
+        let own = self.rules.get(&alert.rule).map(|rule| rule.hazard);
+        event.hazard.is_none_or(|hazard| own == Some(hazard))
+    }
+
+    /// Whether `alert` may answer `event`, whenever it was raised.
+    fn concerns(&self, event: &Event, alert: &Alert) -> bool {
+        let there = event.sensor.is_none_or(|sensor| sensor == alert.subject);
+        there && self.is_of(event, alert)
+    }
+
+    /// Places of the events that `alert` answers.
+    fn touched(&self, alert: &Alert) -> Vec<usize> {
+        let labels = self.labels;
+        let begun = alert.cleared.map_or(labels.events.len(), |cleared| {
+            labels.events.partition_point(|event| event.start < cleared)
+        });
+        let events = labels.events[..begun].iter().enumerate();
+        let answered = events.filter(|(_, event)| {
+            self.concerns(event, alert) && alert.touches(event.start, labels.end(event))
+        });
+        answered.map(|(place, _)| place).collect()
+    }
+
     fn judge(&self, place: usize, event: &Event, answers: &[&Alert], inside: bool) -> EventScore {
         let start = event.start;
         // alerts that were open before come last
@@ -251,16 +283,16 @@ impl Evidence<'_> {
     /// The first reading within the event that lies beyond a plain threshold.
     fn crossed(&self, place: usize, event: &Event) -> Option<Time> {
         let end = self.labels.end(event);
-        let own = self.plain.iter().filter(|plain| {
-            event.sensor.is_none_or(|sensor| sensor == plain.subject)
-                && plain.touches(event.start, end)
-        });
+        let own = self
+            .plain
+            .iter()
+            .filter(|plain| self.concerns(event, plain) && plain.touches(event.start, end));
         own.filter_map(|plain| {
             if plain.raised >= event.start {
                 return Some(plain.raised);
             }
             // beyond the threshold since before: the first reading within the event, if it is beyond it too
-            let series = (plain.subject, *self.measurements.get(&plain.rule)?);
+            let series = (plain.subject, self.rules.get(&plain.rule)?.measurement);
             let first = *self.seen.first[place].get(&series)?;
             plain
                 .cleared
@@ -269,21 +301,6 @@ impl Evidence<'_> {
         })
         .min()
     }
-}
-
-/// Places of the events that `alert` answers.
-fn touched(labels: &Labels, alert: &Alert) -> Vec<usize> {
-    let begun = alert.cleared.map_or(labels.events.len(), |cleared| {
-        labels.events.partition_point(|event| event.start < cleared)
-    });
-    let events = labels.events[..begun].iter().enumerate();
-    events
-        .filter(|(_, event)| {
-            event.sensor.is_none_or(|sensor| sensor == alert.subject)
-                && alert.touches(event.start, labels.end(event))
-        })
-        .map(|(place, _)| place)
-        .collect()
 }
 
 /// Whether the event could have been seen: its sensor, or any, spoke before its end and after its start.
@@ -301,62 +318,4 @@ fn sensor_years(seen: &Seen) -> f64 {
         .map(|(first, last)| last.since(*first).millis())
         .sum();
     Duration::from_millis(millis).seconds() / YEAR_S
-}
-
-fn share(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
-}
-
-fn rate(count: u64, years: f64) -> Option<f64> {
-    (years > 0.0).then(|| count as f64 / years)
-}
-
-#[derive(Default)]
-struct Tally {
-    alerts: u64,
-    false_alarms: u64,
-    answered: BTreeSet<usize>,
-}
-
-impl Tally {
-    /// An alert that touches an event outside the data is no false alarm, but answers nothing.
-    fn count(&mut self, touched: &[usize], inside: &[bool]) {
-        self.alerts += 1;
-        self.false_alarms += u64::from(touched.is_empty());
-        self.answered
-            .extend(touched.iter().filter(|place| inside[**place]));
-    }
-
-    fn precision(&self) -> Option<f64> {
-        share(self.alerts - self.false_alarms, self.alerts)
-    }
-}
-
-#[derive(Default)]
-struct Tallies {
-    all: Tally,
-    rules: BTreeMap<Name, Tally>,
-}
-
-impl Tallies {
-    fn count(&mut self, alert: &Alert, touched: &[usize], inside: &[bool]) {
-        self.all.count(touched, inside);
-        let own = self.rules.entry(alert.rule).or_default();
-        own.count(touched, inside);
-    }
-
-    fn rules(&self, inside: u64, years: f64) -> Vec<RuleScore> {
-        let rules = self.rules.iter();
-        rules
-            .map(|(rule, tally)| RuleScore {
-                rule: *rule,
-                alerts: tally.alerts,
-                false_alarms: tally.false_alarms,
-                false_alarms_per_sensor_year: rate(tally.false_alarms, years),
-                hits: tally.answered.len() as u64,
-                precision: tally.precision(),
-                recall: share(tally.answered.len() as u64, inside),
-            })
-            .collect()
-    }
 }
