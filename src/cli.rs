@@ -153,7 +153,7 @@ pub struct Backtest {
     /// Rules to compare with, such as those in force: the same readings, and what changes
     #[arg(long, num_args = 1.., value_name = "RULES")]
     pub against: Vec<PathBuf>,
-    /// Labelled events to score against: CSV with the header event_id,start,end[,sensor_id]
+    /// Labelled events to score against: CSV with the header event_id,start,end[,sensor_id][,hazard]
     #[arg(long)]
     pub labels: Option<PathBuf>,
     /// How long after its end a labelled event may still be answered
@@ -185,11 +185,12 @@ pub struct Backtest {
 }
 
 const LABELS_HELP: &str = "\
-Labels: an event is hit if an alert is open or raised between its start and its end plus --grace, at its sensor (at any, if
-it names none). An alert that touches no event is a false alarm; sensor-years are the times from first to last reading of
-every sensor, summed. The lead is the time from the first alert to the first reading within the event that crosses the plain
-threshold of any rule under test: each comparison `value OP number` that stands un-negated in the condition of a level, without `for`,
-`in N samples` and windows. A negative lead means that the plain threshold came first.
+Labels: an event is hit if an alert is open or raised between its start and its end plus --grace, at its sensor and by a rule
+of its hazard (any, if it names none). An alert that touches no event is a false alarm; if every event names a hazard, alerts of
+other hazards are left out. Sensor-years are the times from first to last reading of every sensor, summed. The lead is the time
+from the first alert to the first reading within the event that crosses the plain threshold of any rule under test: each comparison
+`value OP number`, but for !=, that stands un-negated in the condition of a level, without `for`, `in N samples` and windows. A
+negative lead means that the plain threshold came first.
 An event that only an alert from before its start answers is a hit without delay and lead; such hits are counted apart.";
 
 /// A moment as people write it; a local one waits for its time zone.

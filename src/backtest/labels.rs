@@ -1,5 +1,5 @@
 //! Labelled events: what really happened, so that alerts can be judged. Reads the CSV
-//! `event_id,start,end[,sensor_id]` and tells every mistake of a file with its line.
+//! `event_id,start,end[,sensor_id][,hazard]` and tells every mistake of a file with its line.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -19,6 +19,8 @@ pub struct Event {
     pub end: Time,
     /// The sensor that must tell of it; `None` for any.
     pub sensor: Option<Name>,
+    /// The hazard whose rules must tell of it, such as `gas`; `None` for any.
+    pub hazard: Option<Name>,
 }
 
 /// Events, and how long after its end an event may still be answered.
@@ -90,6 +92,7 @@ struct Columns {
     start: usize,
     end: usize,
     sensor: Option<usize>,
+    hazard: Option<usize>,
 }
 
 impl Reader<'_> {
@@ -147,6 +150,7 @@ impl Reader<'_> {
                 start,
                 end,
                 sensor: find("sensor_id"),
+                hazard: find("hazard"),
             });
         }
         for column in ["event_id", "start", "end"] {
@@ -185,15 +189,16 @@ impl Reader<'_> {
             let message = format!("end: {end} lies before the start {start}: exchange them");
             self.problem(line, message);
         }
-        let sensor = columns
-            .sensor
-            .map(field)
-            .filter(|sensor| !sensor.is_empty());
+        let optional = |column: Option<usize>| {
+            let text = column.map(field).filter(|text| !text.is_empty());
+            text.map(name)
+        };
         (self.problems.len() == before).then(|| Event {
             id: id.to_owned(),
             start,
             end,
-            sensor: sensor.map(name),
+            sensor: optional(columns.sensor),
+            hazard: optional(columns.hazard),
         })
     }
 }
@@ -237,5 +242,16 @@ mod tests {
         assert_eq!(events.len(), 1);
         assert_eq!((events[0].id.as_str(), events[0].sensor), ("e-1", None));
         assert_eq!(events[0].start.to_string(), "2025-12-31T16:00:00Z");
+    }
+
+    #[test]
+    fn sensor_and_hazard_may_be_left_empty() {
+        let text = "event_id,start,end,sensor_id,hazard\n\
+            a,2026-01-01T00:00:00Z,2026-01-01T01:00:00Z,,gas\n\
+            b,2026-01-01T00:00:00Z,2026-01-01T01:00:00Z,s-1,\n";
+        let events = read("labels.csv", text.as_bytes()).unwrap();
+        let told = events.iter().map(|event| (event.sensor, event.hazard));
+        let expected = [(None, Some(name("gas"))), (Some(name("s-1")), None)];
+        assert!(told.eq(expected), "{events:?}");
     }
 }

@@ -14,17 +14,17 @@ pub mod report;
 pub mod score;
 mod seen;
 pub mod stretch;
+mod tally;
 #[cfg(test)]
 mod tests;
 pub mod text;
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use citywatch_model::{Name, Observation, Registry, Transition};
+use citywatch_model::{Observation, Registry, Transition};
 use citywatch_rules::ast::RuleSet;
 use citywatch_rules::{EngineError, Summary};
 use jiff::tz::TimeZone;
@@ -186,15 +186,12 @@ impl Found<'_> {
     }
 
     fn score(&self, labels: &Labels) -> score::Score {
-        let measurement =
-            |(id, info): (&Name, &&citywatch_model::RuleInfo)| (*id, info.measurement);
-        let measurements: HashMap<Name, Name> = self.names.iter().map(measurement).collect();
         score::score(&Evidence {
             labels,
             alerts: &self.book.alerts,
             plain: &self.plain.alerts,
             plain_thresholds: self.plain_thresholds,
-            measurements: &measurements,
+            rules: self.names,
             seen: &self.seen,
         })
     }

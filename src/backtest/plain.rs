@@ -1,6 +1,6 @@
 //! The plain threshold that rules are measured against: each comparison `value OP number` that stands
-//! un-negated in the condition of a level, without `for`, `in N samples` and windows. It is evaluated by the
-//! engine itself, as one rule for each rule under test.
+//! un-negated in the condition of a level, without `for`, `in N samples` and windows. `!=` is no threshold: it guards
+//! against a value. It is evaluated by the engine itself, as one rule for each rule under test.
 
 use std::sync::Arc;
 
@@ -68,6 +68,9 @@ fn threshold(comparison: &Comparison, value: Name) -> Option<Comparison> {
     } else {
         return None;
     };
+    if operator == Operator::NotEqual {
+        return None;
+    }
     Some(Comparison {
         left: left.clone(),
         operator,
@@ -142,6 +145,7 @@ mod tests {
             ("not (not (value > 3))", "Greater Number(3.0)"),
             ("rise(1h) >= 3", ""),
             ("other >= 3", ""),
+            ("value != 3", ""),
             ("value * 2 >= 3", ""),
         ] {
             assert_eq!(thresholds(condition), expected, "{condition}");

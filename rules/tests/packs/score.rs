@@ -24,7 +24,7 @@ pub fn events(set: &str) -> Vec<Event> {
         start: row[1].parse().unwrap(),
         end: row[2].parse().unwrap(),
         sensor: (!row[3].is_empty()).then(|| name(&row[3])),
-        what: row[4].to_owned(),
+        what: row[5].to_owned(),
     };
     rows.into_iter().map(event).collect()
 }

@@ -7,15 +7,20 @@ use crate::backtest::Task;
 use crate::backtest::labels::{Event, Labels};
 use crate::backtest::score::{EventScore, Score};
 
-/// `id 00:10 00:20 sensor`, the sensor may be missing; grace in minutes.
+/// `id 00:10 00:20 sensor hazard`, the last two may be missing, `-` is any sensor; grace in minutes.
 fn labels(text: &str, grace: i64) -> Labels {
     let event = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
+        let optional = |place: usize| {
+            let word = words.get(place).filter(|word| **word != "-");
+            word.map(|word| citywatch_model::name(word))
+        };
         Event {
             id: words[0].to_owned(),
             start: at(words[1]),
             end: at(words[2]),
-            sensor: words.get(3).copied().map(citywatch_model::name),
+            sensor: optional(3),
+            hazard: optional(4),
         }
     };
     let events = text.lines().filter(|line| !line.trim().is_empty());
@@ -185,6 +190,26 @@ fn each_rule_is_judged_by_itself() {
     );
     assert_eq!((score.alerts, score.hits, score.recall), (3, 2, Some(1.0)));
     assert_eq!(score.plain_thresholds, 2);
+}
+
+/// The rules of these tests are rules of the hazard flood.
+#[test]
+fn an_event_of_a_hazard_is_answered_by_rules_of_that_hazard() {
+    let series = "a 00:00 0 | 00:10 5 | 00:20 0 | 01:00 5 | 01:10 0";
+    let told = |events: &str| {
+        let score = score(&[("t", "value >= 3")], &labels(events, 0), series);
+        let outcomes: Vec<String> = score.each.iter().map(outcome).collect();
+        (outcomes.join(", "), score.alerts, score.false_alarms)
+    };
+    let expected = |outcomes: &str, alerts, stray| (outcomes.to_owned(), alerts, stray);
+    assert_eq!(told("e 00:05 00:30 a flood"), expected("e hit 5 0", 2, 1));
+    // alerts of a hazard that no event names are neither answers nor false
+    assert_eq!(told("e 00:05 00:30 - gas"), expected("e missed - -", 0, 0));
+    // an event of any hazard judges them all
+    assert_eq!(
+        told("e 00:05 00:30 - gas\nany 02:00 02:10"),
+        expected("e missed - -, any outside - -", 2, 2)
+    );
 }
 
 #[test]
