@@ -27,6 +27,9 @@ pub use transition::{Transition, TransitionKind};
 /// must bound how many (the intake does).
 pub type Name = ustr::Ustr;
 
+/// A map from names that takes the hash that each of them carries; in no order that means anything.
+pub type NameMap<V> = ustr::UstrMap<V>;
+
 /// Interns `text`.
 #[must_use]
 pub fn name(text: &str) -> Name {

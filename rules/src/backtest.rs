@@ -12,7 +12,7 @@ use crate::ast::RuleSet;
 use crate::engine::Counts;
 use crate::engine::core::Control;
 use crate::engine::counts::Tally;
-use crate::epoch::Epoch;
+use crate::epoch::{Epoch, Shared};
 use crate::parallel::{Engine, EngineError};
 
 /// What a backtest runs with.
@@ -167,7 +167,8 @@ impl Replay {
         if records.is_empty() {
             return Ok(());
         }
-        engine.submit_with(records.into(), std::mem::take(&mut self.controls))
+        let records = Shared::List(Arc::new(records));
+        engine.submit_with(records, std::mem::take(&mut self.controls))
     }
 }
 

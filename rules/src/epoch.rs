@@ -1,6 +1,7 @@
 //! What goes into the dataflow and comes out of it, epoch by epoch: merging controls with records by position
 //! on the way in, and bringing what the workers found into one order on the way out.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use citywatch_model::{Position, Record, Time, Transition};
@@ -31,7 +32,25 @@ pub struct Epoch {
 pub type OnEpoch = Box<dyn FnMut(Epoch) + Send>;
 
 /// Records of an epoch and, in its last epoch, where a backtest's clock ends.
-pub(crate) type Records = (Arc<[Record]>, Option<Time>);
+pub(crate) type Records = (Shared, Option<Time>);
+
+/// Records as they came, whoever holds them.
+#[derive(Debug, Clone)]
+pub(crate) enum Shared {
+    Slice(Arc<[Record]>),
+    List(Arc<Vec<Record>>),
+}
+
+impl Deref for Shared {
+    type Target = [Record];
+
+    fn deref(&self) -> &[Record] {
+        match self {
+            Shared::Slice(records) => records,
+            Shared::List(records) => records,
+        }
+    }
+}
 
 /// Controls of an epoch, each with the position of its record.
 pub(crate) type Controls = Arc<[(Position, Control)]>;
@@ -70,19 +89,22 @@ impl Work {
 
     /// Both lists are in order of positions; a control follows the record that carries its position.
     fn walk(&self, mut visit: impl FnMut(Event<'_>)) {
-        let mut controls = self.controls.iter().flat_map(|list| list.iter()).peekable();
+        let controls: Vec<_> = self.controls.iter().flat_map(|list| list.iter()).collect();
+        let mut waiting = &controls[..];
         for (records, end) in &self.records {
             for record in records.iter() {
-                while let Some((_, control)) =
-                    controls.next_if(|(position, _)| *position < record.position)
+                while let [(position, control), rest @ ..] = waiting
+                    && *position < record.position
                 {
                     visit(Event::Control(control));
+                    waiting = rest;
                 }
                 visit(Event::Record(record));
-                while let Some((_, control)) =
-                    controls.next_if(|(position, _)| *position == record.position)
+                while let [(position, control), rest @ ..] = waiting
+                    && *position == record.position
                 {
                     visit(Event::Control(control));
+                    waiting = rest;
                 }
             }
             if let Some(end) = end {

@@ -9,7 +9,7 @@ use citywatch_model::{Body, Position, Record, Time};
 use crate::dataflow::{self, Workers};
 use crate::engine::core::Control;
 use crate::engine::snapshot::{Resumed, SnapshotError};
-use crate::epoch::{Batch, OnEpoch};
+use crate::epoch::{Batch, OnEpoch, Shared};
 use crate::in_force;
 use crate::problem::Problems;
 
@@ -113,13 +113,13 @@ impl Engine {
                 Body::Observation(_) | Body::Tick | Body::Start | Body::Link { .. } => {}
             }
         }
-        self.submit_with(records, controls)
+        self.submit_with(Shared::Slice(records), controls)
     }
 
     /// The same with ready controls; one whose position lies before the first record comes before it.
     pub(crate) fn submit_with(
         &self,
-        records: Arc<[Record]>,
+        records: Shared,
         controls: Vec<(Position, Control)>,
     ) -> Result<(), EngineError> {
         self.send(&Batch {
@@ -136,7 +136,7 @@ impl Engine {
     /// If the engine has stopped.
     pub fn snapshot(&self) -> Result<(), EngineError> {
         self.send(&Batch {
-            records: (Arc::new([]), None),
+            records: (Shared::Slice(Arc::new([])), None),
             controls: Arc::new([]),
             snapshot: true,
         })
@@ -150,7 +150,7 @@ impl Engine {
     pub fn close(mut self, end: Option<Time>) -> Result<(), EngineError> {
         if end.is_some() {
             self.send(&Batch {
-                records: (Arc::new([]), end),
+                records: (Shared::Slice(Arc::new([])), end),
                 controls: Arc::new([]),
                 snapshot: false,
             })?;

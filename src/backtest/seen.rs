@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use citywatch_model::{Name, Observation, Time};
+use citywatch_model::{Name, NameMap, Observation, Time};
 
 use super::labels::Labels;
 
@@ -13,7 +13,7 @@ pub type FirstReadings = HashMap<(Name, Name), Time>;
 /// Follows the observations.
 pub struct Seen {
     /// First and last event time of each sensor.
-    pub sensors: HashMap<Name, (Time, Time)>,
+    pub sensors: NameMap<(Time, Time)>,
     /// For each event, in the order of the labels.
     pub first: Vec<FirstReadings>,
     /// Start, end with grace, sensor; in the order of their starts.
@@ -36,7 +36,7 @@ impl Seen {
             })
             .unwrap_or_default();
         Seen {
-            sensors: HashMap::new(),
+            sensors: NameMap::default(),
             first: vec![FirstReadings::new(); windows.len()],
             windows,
             next: 0,

@@ -11,8 +11,9 @@ use crate::rejected::{Reason, Rejection};
 
 mod fields;
 mod message;
-mod plain;
+pub(super) mod plain;
 
+pub(crate) use fields::DEFAULT_MEASUREMENT;
 use fields::{Wrong, head, number, values_of};
 use message::{malformed, not_an_object, shown, whole};
 

@@ -15,6 +15,9 @@ use crate::rejected::Rejection;
 mod citywatch;
 mod json;
 
+pub(crate) use citywatch::DEFAULT_MEASUREMENT;
+pub(crate) use citywatch::plain::{number as plain_number, reading as plain_reading};
+
 /// Largest payload that is decoded unless the configuration says otherwise.
 pub const DEFAULT_MAX_PAYLOAD: usize = 256 * 1024;
 

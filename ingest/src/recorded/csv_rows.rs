@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use citywatch_model::{Name, Observation, Time, Value};
 
 use super::names::NameCache;
-use super::{BadRow, RecordedError, empty_observation, timestamp};
+use super::{BadRow, Batch, RecordedError, empty_observation, timestamp};
+use crate::decode::plain_number;
 
 const MAX_SENSOR_BYTES: usize = 128;
 const MAX_MEASUREMENT_BYTES: usize = 64;
 const MAX_UNIT_BYTES: usize = 64;
+/// Observations that are handed out together.
+const BATCH: usize = 1_024;
 
 pub(super) struct CsvRows {
     file: PathBuf,
@@ -155,12 +158,9 @@ impl CsvRows {
             }
         }
     }
-}
 
-impl Iterator for CsvRows {
-    type Item = Result<Observation, BadRow>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+    /// Reads on until there is an observation, or a bad row.
+    fn read_on(&mut self) -> Option<Result<Observation, BadRow>> {
         while !self.ended {
             match self.reader.read_byte_record(&mut self.record) {
                 Ok(true) => match self.row() {
@@ -182,6 +182,25 @@ impl Iterator for CsvRows {
             }
         }
         self.open.take().map(Ok)
+    }
+}
+
+impl Iterator for CsvRows {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let mut batch = Batch {
+            observations: Vec::with_capacity(BATCH),
+            bad: Vec::new(),
+        };
+        while batch.observations.len() < BATCH && batch.bad.len() < BATCH {
+            match self.read_on() {
+                Some(Ok(observation)) => batch.observations.push(observation),
+                Some(Err(bad)) => batch.bad.push(bad),
+                None => break,
+            }
+        }
+        (!batch.observations.is_empty() || !batch.bad.is_empty()).then_some(batch)
     }
 }
 
@@ -219,7 +238,7 @@ fn names(
 ) -> Result<(Name, Name, Name), String> {
     let find = |what: &str, (cache, bytes): Column<'_>| {
         cache
-            .find(bytes)
+            .find_again(bytes)
             .map_err(|wrong| format!("{what}: `{}` {wrong}", lossy(bytes)))
     };
     Ok((
@@ -232,7 +251,7 @@ fn names(
 fn number(text: &[u8]) -> Result<f64, String> {
     let parsed = std::str::from_utf8(text)
         .ok()
-        .and_then(|text| text.parse::<f64>().ok());
+        .and_then(|text| plain_number(text).or_else(|| text.parse::<f64>().ok()));
     match parsed {
         Some(number) if number.is_finite() => Ok(number),
         Some(_) => Err(format!(

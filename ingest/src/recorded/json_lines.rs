@@ -1,130 +1,174 @@
 //! Citywatch JSON, one payload a line. Each object is one observation; it must name its time.
 
-use std::io::{BufRead, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::vec::IntoIter;
 
-use citywatch_model::{Observation, Registry, Time, Value};
+use citywatch_model::{Name, NameMap, Observation, Registry, Time, Value, name};
 
+use super::blocks::Block;
 use super::names::NameCache;
-use super::{BadRow, empty_observation};
-use crate::decode::{Context, DEFAULT_MAX_PAYLOAD, DecodedObservation, Format, decode};
+use super::{BadRow, Batch, empty_observation};
+use crate::decode::{
+    Context, DEFAULT_MAX_PAYLOAD, DEFAULT_MEASUREMENT, DecodedObservation, Format, decode,
+    plain_reading,
+};
 
 const MAX_SENSOR_BYTES: usize = 128;
 const MAX_NAME_BYTES: usize = 64;
+/// Bytes of a line, about; only to reserve room.
+const USUAL_LINE: usize = 48;
 
+/// Reads blocks of lines.
 pub(super) struct JsonLines {
     file: PathBuf,
-    input: Box<dyn BufRead + Send>,
     registry: Arc<Registry>,
-    line: u64,
-    buffer: Vec<u8>,
     names: Names,
-    ready: IntoIter<Result<Observation, BadRow>>,
-    ended: bool,
+    /// What a sensor measures that does not say it.
+    unsaid: NameMap<Name>,
 }
 
 struct Names {
     sensors: NameCache,
-    others: NameCache,
+    measurements: NameCache,
+    units: NameCache,
 }
 
 impl JsonLines {
-    pub(super) fn new(
-        file: &Path,
-        input: Box<dyn BufRead + Send>,
-        registry: Arc<Registry>,
-    ) -> JsonLines {
+    /// Reads lines of `file`.
+    pub(super) fn new(file: PathBuf, registry: Arc<Registry>) -> JsonLines {
         let names = Names {
             sensors: NameCache::new(MAX_SENSOR_BYTES),
-            others: NameCache::new(MAX_NAME_BYTES),
+            measurements: NameCache::new(MAX_NAME_BYTES),
+            units: NameCache::new(MAX_NAME_BYTES),
         };
         JsonLines {
-            file: file.to_owned(),
-            input,
+            file,
             registry,
-            line: 0,
-            buffer: Vec::new(),
             names,
-            ready: Vec::new().into_iter(),
-            ended: false,
+            unsaid: NameMap::default(),
         }
     }
 
-    fn bad(&self, message: String) -> BadRow {
+    /// What the lines of a block give.
+    pub(super) fn read(&mut self, block: &Block) -> Batch {
+        let mut batch = Batch {
+            observations: Vec::with_capacity(block.bytes.len() / USUAL_LINE),
+            bad: Vec::new(),
+        };
+        let mut number = block.line;
+        match std::str::from_utf8(&block.bytes) {
+            Ok(text) => {
+                for line in text.split_terminator('\n') {
+                    match self.plain(line) {
+                        Some(plain) => batch.observations.push(plain),
+                        None => self.read_line(line.as_bytes(), number, &mut batch),
+                    }
+                    number += 1;
+                }
+            }
+            Err(_) => {
+                let text = block.bytes.strip_suffix(b"\n").unwrap_or(&block.bytes);
+                for line in text.split(|byte| *byte == b'\n') {
+                    self.read_line(line, number, &mut batch);
+                    number += 1;
+                }
+            }
+        }
+        if let Some(error) = &block.failed {
+            let message = format!("cannot be read further: {error}: what follows is missing");
+            batch.bad.push(self.bad(number, message));
+        }
+        batch
+    }
+
+    fn bad(&self, line: u64, message: String) -> BadRow {
         BadRow {
             file: self.file.clone(),
-            line: self.line,
+            line,
             message,
         }
     }
 
-    /// Reads one line into the buffer; of a line beyond the limit only so much that it is seen to be so.
-    fn read_line(&mut self) -> std::io::Result<bool> {
-        let most = DEFAULT_MAX_PAYLOAD as u64 + 1;
-        self.buffer.clear();
-        self.line += 1;
-        let read = self
-            .input
-            .by_ref()
-            .take(most)
-            .read_until(b'\n', &mut self.buffer)?;
-        if self.buffer.last() == Some(&b'\n') {
-            self.buffer.pop();
-        } else if read as u64 == most {
-            skip_line(&mut self.input)?;
-        }
-        Ok(read > 0)
-    }
-
-    /// What the line in the buffer gives: the first of it at once, the rest is made ready.
-    fn take_line(&mut self) -> Option<Result<Observation, BadRow>> {
-        let context = Context {
-            sensor: None,
-            measurement: None,
-            arrival: Time::MIN,
-            registry: &self.registry,
-            max_payload: DEFAULT_MAX_PAYLOAD,
-        };
-        let decoded = decode(Format::Citywatch, &self.buffer, &context);
+    /// The observation of a line that is as nearly all are.
+    #[inline]
+    fn plain(&mut self, line: &str) -> Option<Observation> {
+        let plain = plain_reading(line).filter(|_| line.len() <= DEFAULT_MAX_PAYLOAD)?;
         let names = &mut self.names;
-        let bad = |message| BadRow {
-            file: self.file.clone(),
-            line: self.line,
-            message,
+        let sensor = names.sensors.find(plain.sensor.as_bytes()).ok()?;
+        let measurement = match plain.measurement.filter(|name| !name.is_empty()) {
+            Some(measurement) => names.measurements.find_again(measurement.as_bytes()).ok()?,
+            None => self.unsaid(sensor),
         };
-        // nearly every line
-        if let ([observation], []) = (&decoded.observations[..], &decoded.rejected[..]) {
-            return Some(names.observation(observation).map_err(bad));
+        let unit = self.names.units.find_again(plain.unit.as_bytes()).ok()?;
+        let mut observation = empty_observation(sensor, plain.time);
+        observation.values.push(Value {
+            measurement,
+            value: plain.value,
+            unit,
+        });
+        Some(observation)
+    }
+
+    fn unsaid(&mut self, sensor: Name) -> Name {
+        let registry = &self.registry;
+        *self.unsaid.entry(sensor).or_insert_with(|| {
+            let registered = registry.sensors.get(&sensor);
+            match registered.map(|sensor| &sensor.measurements[..]) {
+                Some([only]) => *only,
+                Some(_) | None => name(DEFAULT_MEASUREMENT),
+            }
+        })
+    }
+
+    fn read_line(&mut self, line: &[u8], number: u64, batch: &mut Batch) {
+        if line.trim_ascii().is_empty() {
+            return;
         }
-        let rejected = decoded
-            .rejected
-            .iter()
-            .map(|rejection| Err(rejection.to_string()));
-        let observations = decoded
-            .observations
-            .iter()
-            .map(|observation| names.observation(observation));
-        let taken: Vec<_> = rejected
-            .chain(observations)
-            .map(|taken| taken.map_err(bad))
-            .collect();
-        self.ready = taken.into_iter();
-        self.ready.next()
+        if line.len() > DEFAULT_MAX_PAYLOAD {
+            let message = format!(
+                "the line is longer than {DEFAULT_MAX_PAYLOAD} bytes: write smaller arrays"
+            );
+            batch.bad.push(self.bad(number, message));
+            return;
+        }
+        let decoded = decode(Format::Citywatch, line, &context(&self.registry));
+        for rejection in &decoded.rejected {
+            batch.bad.push(self.bad(number, rejection.to_string()));
+        }
+        for observation in &decoded.observations {
+            match self.names.observation(observation) {
+                Ok(observation) => batch.observations.push(observation),
+                Err(message) => batch.bad.push(self.bad(number, message)),
+            }
+        }
+    }
+}
+
+fn context(registry: &Registry) -> Context<'_> {
+    Context {
+        sensor: None,
+        measurement: None,
+        arrival: Time::MIN,
+        registry,
+        max_payload: DEFAULT_MAX_PAYLOAD,
     }
 }
 
 impl Names {
+    #[inline]
     fn observation(&mut self, decoded: &DecodedObservation<'_>) -> Result<Observation, String> {
-        let sensor = find(&mut self.sensors, "sensor", &decoded.sensor)?;
+        let wrong = |what: &str, text: &str, wrong: String| format!("{what}: `{text}` {wrong}");
+        let sensor = (self.sensors.find(decoded.sensor.as_bytes()))
+            .map_err(|found| wrong("sensor", &decoded.sensor, found))?;
         let time = decoded
             .time
             .ok_or("there is no `ts`: recorded readings need their time")?;
         let mut observation = empty_observation(sensor, time);
         for value in &decoded.values {
-            let measurement = find(&mut self.others, "measurement", &value.measurement)?;
-            let unit = find(&mut self.others, "unit", &value.unit)?;
+            let measurement = (self.measurements.find_again(value.measurement.as_bytes()))
+                .map_err(|found| wrong("measurement", &value.measurement, found))?;
+            let unit = (self.units.find_again(value.unit.as_bytes()))
+                .map_err(|found| wrong("unit", &value.unit, found))?;
             observation.values.push(Value {
                 measurement,
                 value: value.value,
@@ -132,64 +176,5 @@ impl Names {
             });
         }
         Ok(observation)
-    }
-}
-
-impl Iterator for JsonLines {
-    type Item = Result<Observation, BadRow>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(ready) = self.ready.next() {
-                return Some(ready);
-            }
-            if self.ended {
-                return None;
-            }
-            match self.read_line() {
-                Ok(true) if self.buffer.trim_ascii().is_empty() => {}
-                Ok(true) if self.buffer.len() > DEFAULT_MAX_PAYLOAD => {
-                    let message = format!(
-                        "the line is longer than {DEFAULT_MAX_PAYLOAD} bytes: write smaller arrays"
-                    );
-                    return Some(Err(self.bad(message)));
-                }
-                Ok(true) => {
-                    if let Some(first) = self.take_line() {
-                        return Some(first);
-                    }
-                }
-                Ok(false) => self.ended = true,
-                Err(error) => {
-                    self.ended = true;
-                    return Some(Err(self.bad(format!(
-                        "cannot be read further: {error}: what follows is missing"
-                    ))));
-                }
-            }
-        }
-    }
-}
-
-fn find(cache: &mut NameCache, what: &str, text: &str) -> Result<citywatch_model::Name, String> {
-    cache
-        .find(text.as_bytes())
-        .map_err(|wrong| format!("{what}: `{text}` {wrong}"))
-}
-
-fn skip_line(input: &mut dyn BufRead) -> std::io::Result<()> {
-    loop {
-        let available = input.fill_buf()?;
-        if available.is_empty() {
-            return Ok(());
-        }
-        let (bytes, found) = match available.iter().position(|byte| *byte == b'\n') {
-            Some(at) => (at + 1, true),
-            None => (available.len(), false),
-        };
-        input.consume(bytes);
-        if found {
-            return Ok(());
-        }
     }
 }

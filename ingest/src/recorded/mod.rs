@@ -4,12 +4,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::vec::IntoIter;
 
 use citywatch_model::{Observation, Registry, Time};
 
+use crate::decode::DEFAULT_MAX_PAYLOAD;
+use blocks::{Block, Blocks};
+
+mod blocks;
 mod csv_rows;
 mod json_lines;
 mod names;
+mod several;
 mod source;
 mod timestamp;
 
@@ -66,6 +72,8 @@ pub struct Options {
     pub registry: Arc<Registry>,
     /// Called with each bad row; without it they are only counted.
     pub on_bad_row: Option<OnBadRow>,
+    /// Threads that read each `.jsonl` file; with 0 it is read where the observations are taken.
+    pub threads: usize,
 }
 
 /// What has been read so far.
@@ -88,8 +96,9 @@ pub fn open(paths: &[PathBuf], options: Options) -> Result<Recorded, RecordedErr
     let progress = Arc::new(Progress::default());
     let open = |path: &PathBuf| {
         Ok(Lane {
-            rows: rows(path, &options.registry, &progress)?,
+            rows: rows(path, &options, &progress)?,
             next: None,
+            ready: Vec::new().into_iter(),
             ended: false,
         })
     };
@@ -124,18 +133,13 @@ impl Recorded {
     }
 
     /// Makes sure that each file that has not ended shows its next observation.
+    #[inline]
     fn fill(&mut self) {
         for lane in &mut self.lanes {
             while lane.next.is_none() && !lane.ended {
-                match lane.rows.next() {
-                    Some(Ok(observation)) => lane.next = Some(observation),
-                    Some(Err(bad)) => {
-                        self.report.bad_rows += 1;
-                        if let Some(tell) = &mut self.on_bad_row {
-                            tell(&bad);
-                        }
-                    }
-                    None => lane.ended = true,
+                lane.next = lane.ready.next();
+                if lane.next.is_none() {
+                    lane.read_on(&mut self.report, &mut self.on_bad_row);
                 }
             }
         }
@@ -145,52 +149,86 @@ impl Recorded {
 impl Iterator for Recorded {
     type Item = Observation;
 
+    #[inline]
     fn next(&mut self) -> Option<Observation> {
-        self.fill();
-        let time = |lane: &Lane| lane.next.as_ref().map(|observation| observation.time);
-        let earliest = self
-            .lanes
-            .iter_mut()
-            .filter(|lane| lane.next.is_some())
-            .min_by_key(|lane| time(lane))?;
-        let observation = earliest.next.take()?;
+        let observation = match &mut self.lanes[..] {
+            [lane] if lane.ready.len() > 0 => lane.ready.next()?,
+            _ => {
+                self.fill();
+                let waiting = self.lanes.iter_mut().filter_map(|lane| {
+                    let time = lane.next.as_ref()?.time;
+                    Some((time, lane))
+                });
+                let (_, earliest) = waiting.min_by_key(|(time, _)| *time)?;
+                earliest.next.take()?
+            }
+        };
         self.report.observations += 1;
         self.report.readings += observation.values.len() as u64;
         Some(observation)
     }
 }
 
+/// One file.
 struct Lane {
-    rows: Box<dyn Iterator<Item = Result<Observation, BadRow>> + Send>,
+    rows: Rows,
     next: Option<Observation>,
+    ready: IntoIter<Observation>,
     ended: bool,
 }
 
-type Rows = Box<dyn Iterator<Item = Result<Observation, BadRow>> + Send>;
+impl Lane {
+    #[cold]
+    fn read_on(&mut self, report: &mut Report, on_bad_row: &mut Option<OnBadRow>) {
+        let Some(batch) = self.rows.next() else {
+            self.ended = true;
+            return;
+        };
+        self.ready = batch.observations.into_iter();
+        report.bad_rows += batch.bad.len() as u64;
+        if let Some(tell) = on_bad_row {
+            batch.bad.iter().for_each(tell);
+        }
+    }
+}
 
-fn rows(
-    path: &Path,
-    registry: &Arc<Registry>,
-    progress: &Arc<Progress>,
-) -> Result<Rows, RecordedError> {
+/// Rows that were read together.
+#[derive(Debug, Default)]
+struct Batch {
+    observations: Vec<Observation>,
+    bad: Vec<BadRow>,
+}
+
+type Rows = Box<dyn Iterator<Item = Batch> + Send>;
+
+fn rows(path: &Path, options: &Options, progress: &Arc<Progress>) -> Result<Rows, RecordedError> {
     let name = path
         .file_name()
         .map(|name| name.to_string_lossy().to_ascii_lowercase())
         .unwrap_or_default();
     let bare = name.strip_suffix(".gz").unwrap_or(&name);
-    let input = || {
-        source::open(path, progress).map_err(|source| RecordedError::Open {
-            file: path.to_owned(),
-            source,
-        })
+    let unreadable = |source| RecordedError::Open {
+        file: path.to_owned(),
+        source,
     };
+    let input = || source::open(path, progress).map_err(unreadable);
     match bare.rsplit_once('.').map(|(_, ending)| ending) {
         Some("csv") => Ok(Box::new(csv_rows::CsvRows::new(path, input()?)?)),
-        Some("jsonl" | "ndjson") => Ok(Box::new(json_lines::JsonLines::new(
-            path,
-            input()?,
-            Arc::clone(registry),
-        ))),
+        Some("jsonl" | "ndjson") => {
+            let blocks = Blocks::new(input()?, DEFAULT_MAX_PAYLOAD);
+            let reader = || {
+                let registry = Arc::clone(&options.registry);
+                let mut lines = json_lines::JsonLines::new(path.to_owned(), registry);
+                move |block: &Block| lines.read(block)
+            };
+            if options.threads == 0 {
+                let mut read = reader();
+                return Ok(Box::new(blocks.map(move |block| read(&block))));
+            }
+            let readers = (0..options.threads).map(|_| reader());
+            let several = several::read(blocks, readers).map_err(unreadable)?;
+            Ok(Box::new(several))
+        }
         Some(_) | None => Err(RecordedError::Ending {
             file: path.to_owned(),
         }),

@@ -13,6 +13,7 @@ const MAX_NAMES: usize = 1_000_000;
 /// Names seen so far, by a hash of their letters; a collision only costs time.
 pub(super) struct NameCache {
     known: HashMap<u64, Name, BuildHasherDefault<IdentityHasher>>,
+    last: Name,
     most_bytes: usize,
     misses: usize,
 }
@@ -22,6 +23,7 @@ impl NameCache {
     pub(super) fn new(most_bytes: usize) -> NameCache {
         NameCache {
             known: HashMap::default(),
+            last: Name::default(),
             most_bytes,
             misses: 0,
         }
@@ -35,6 +37,15 @@ impl NameCache {
             Some(known) if known.as_bytes() == bytes => Ok(*known),
             Some(_) | None => self.learn(hash, bytes),
         }
+    }
+
+    /// The same for names that mostly are those of the row before.
+    #[inline]
+    pub(super) fn find_again(&mut self, bytes: &[u8]) -> Result<Name, String> {
+        if self.last.as_bytes() != bytes {
+            self.last = self.find(bytes)?;
+        }
+        Ok(self.last)
     }
 
     #[cold]

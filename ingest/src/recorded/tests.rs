@@ -12,6 +12,12 @@ use super::*;
 
 /// What reading these files gives: observations in their order, then bad rows, then the report.
 fn check(files: &[(&str, &[u8])]) -> String {
+    let alone = read(files, 0);
+    assert_eq!(read(files, 3), alone, "on several threads");
+    alone
+}
+
+fn read(files: &[(&str, &[u8])], threads: usize) -> String {
     let folder = TempDir::new().unwrap();
     let paths: Vec<PathBuf> = files
         .iter()
@@ -26,6 +32,7 @@ fn check(files: &[(&str, &[u8])]) -> String {
         on_bad_row: Some(Box::new(move |row| {
             writeln!(told.lock().unwrap(), "{row}").unwrap()
         })),
+        threads,
         ..Options::default()
     };
     let text = match open(&paths, options) {

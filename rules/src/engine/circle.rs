@@ -142,7 +142,10 @@ impl Circle {
             let (askers, listed) = (&mut self.askers, &mut self.listed);
             askers.grid.around(at, |number| {
                 let asker = &mut askers.list[number as usize];
-                asker.held = None;
+                // what it comes to changes only with what the newcomer says
+                if share.newest.is_some() {
+                    asker.held = None;
+                }
                 *listed -= asker.list.take().map_or(0, |list| list.len());
             });
         }

@@ -114,6 +114,11 @@ impl Scene<'_> {
             },
         };
         match compare.proof {
+            // nothing to prove: no need to know when
+            Some(proof) if truth != Truth::True => {
+                runs[proof.slot] = None;
+                truth
+            }
             Some(proof) => prove(
                 &mut runs[proof.slot],
                 truth,

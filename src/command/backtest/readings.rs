@@ -77,6 +77,7 @@ impl Readings {
                 let options_read = Options {
                     registry: Arc::new(inputs.registry.clone()),
                     on_bad_row: Some(bad_rows.teller(bar.clone())),
+                    threads: options.workers.into(),
                 };
                 let recorded = recorded::open(&options.data, options_read).map_err(Failure::one)?;
                 let progress = recorded.progress();

@@ -18,7 +18,7 @@ const MAX_VALUES: usize = 1_000;
 const FIRST_MILLIS: f64 = 1e11;
 
 /// What a value measures if neither payload, topic nor registry says.
-pub(super) const DEFAULT_MEASUREMENT: &str = "value";
+pub(crate) const DEFAULT_MEASUREMENT: &str = "value";
 
 /// Why something is not taken, and what to send instead.
 pub(super) type Wrong = (Reason, String);
@@ -83,7 +83,15 @@ fn time_of(node: Option<Node<'_>>) -> Result<Option<Time>, Wrong> {
 
 pub(super) fn time_of_number(number: f64, millis: impl Fn() -> i64) -> Time {
     if number < FIRST_MILLIS {
-        Time::from_millis((number * 1_000.0).round() as i64)
+        let millis = number * 1_000.0;
+        let whole = millis as i64;
+        // mostly there is nothing to round, which would cost a call
+        let rounded = if whole as f64 == millis {
+            whole
+        } else {
+            millis.round() as i64
+        };
+        Time::from_millis(rounded)
     } else {
         Time::from_millis(millis())
     }

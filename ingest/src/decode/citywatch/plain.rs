@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use citywatch_model::Time;
 use smallvec::SmallVec;
 
 use super::fields::{DEFAULT_MEASUREMENT, only_measurement, time_of_number};
@@ -33,17 +34,58 @@ struct Fields<'a> {
     values: Option<SmallVec<[DecodedValue<'a>; 1]>>,
 }
 
+impl<'a> Fields<'a> {
+    fn of(text: &'a str) -> Option<Fields<'a>> {
+        let mut scan = Scan { text, at: 0 };
+        let fields = scan.object()?;
+        scan.blanks();
+        (scan.at == text.len()).then_some(fields)
+    }
+}
+
+/// One value with its time, as nearly all lines of recorded readings are.
+pub(crate) struct PlainReading<'a> {
+    /// Never empty.
+    pub sensor: &'a str,
+    pub time: Time,
+    /// `None` or empty: the only one that the registry gives, else `value`.
+    pub measurement: Option<&'a str>,
+    pub value: f64,
+    /// Empty if none is named.
+    pub unit: &'a str,
+}
+
+/// A number as JSON writes it, without exponent; `None` if it is written otherwise.
+#[inline]
+pub(crate) fn number(text: &str) -> Option<f64> {
+    let mut scan = Scan { text, at: 0 };
+    let number = scan.number()?;
+    (scan.at == text.len()).then_some(number)
+}
+
+/// A payload of one reading without anything unusual, that names its sensor and time.
+#[inline]
+pub(crate) fn reading(text: &str) -> Option<PlainReading<'_>> {
+    let fields = Fields::of(text)?;
+    if fields.values.is_some() {
+        return None;
+    }
+    let ts = fields.ts?;
+    Some(PlainReading {
+        sensor: fields.sensor.filter(|sensor| !sensor.is_empty())?,
+        time: time_of_number(ts, || ts.round() as i64),
+        measurement: fields.measurement,
+        value: fields.value?,
+        unit: fields.unit.unwrap_or_default(),
+    })
+}
+
 /// One observation without anything unusual; what is unusual, or wrong, is `None`.
 pub(super) fn observation<'a>(
     text: &'a str,
     context: &Context<'a>,
 ) -> Option<DecodedObservation<'a>> {
-    let mut scan = Scan { text, at: 0 };
-    let fields = scan.object()?;
-    scan.blanks();
-    if scan.at != text.len() {
-        return None;
-    }
+    let fields = Fields::of(text)?;
     let named = |text: &&str| !text.is_empty();
     let sensor = fields.sensor.filter(named).or(context.sensor)?;
     let values = match (fields.value, fields.values) {
@@ -227,14 +269,14 @@ fn once<T>(field: &mut Option<T>, value: T) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    use citywatch_model::{Registry, Time};
+    use citywatch_model::Registry;
     use proptest::prelude::*;
 
     use super::super::{Decoded, judge};
     use super::*;
     use crate::decode::json::Object;
 
-    fn number() -> impl Strategy<Value = String> {
+    fn number_text() -> impl Strategy<Value = String> {
         prop_oneof![
             3 => "-?[0-9]{1,9}(\\.[0-9]{1,9})?",
             1 => "-?[0-9]{0,25}\\.?[0-9]{0,25}",
@@ -247,11 +289,11 @@ mod tests {
     fn member() -> impl Strategy<Value = String> {
         let text = prop_oneof![4 => "[a-z%é]{0,6}", 1 => Just("a\\u0041".to_owned())];
         let texts = prop::sample::select(vec!["sensor", "measurement", "unit", "other"]);
-        let values = prop::collection::vec(("[a-c]{0,1}", number()), 0..4);
+        let values = prop::collection::vec(("[a-c]{0,1}", number_text()), 0..4);
         prop_oneof![
             3 => (texts, text).prop_map(|(key, text)| format!("\"{key}\": \"{text}\"")),
-            3 => number().prop_map(|number| format!("\"value\":{number}")),
-            2 => number().prop_map(|number| format!("\"ts\" :{number}")),
+            3 => number_text().prop_map(|number| format!("\"value\":{number}")),
+            2 => number_text().prop_map(|number| format!("\"ts\" :{number}")),
             2 => values.prop_map(|values| {
                 let values = values.iter().map(|(name, value)| format!("\"{name}\":{value}"));
                 format!("\"values\":{{{}}}", values.collect::<Vec<_>>().join(" ,"))
@@ -268,6 +310,33 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn numbers_are_what_the_library_reads(text in number_text()) {
+            if let Some(number) = number(&text) {
+                prop_assert_eq!(number.to_bits(), text.trim_start().parse::<f64>().unwrap().to_bits());
+            }
+        }
+    }
+
+    fn reads_the_same(text: &str, context: &Context<'_>) {
+        let Some(plain) = reading(text) else { return };
+        let taken = observation(text, context).unwrap();
+        let named = plain.measurement.filter(|text| !text.is_empty());
+        assert_eq!(
+            (plain.sensor, Some(plain.time)),
+            (&*taken.sensor, taken.time)
+        );
+        assert_eq!(
+            taken.values.as_slice(),
+            [DecodedValue {
+                measurement: named.unwrap_or(DEFAULT_MEASUREMENT).into(),
+                value: plain.value,
+                unit: plain.unit.into(),
+            }]
+        );
+    }
+
     fn agrees(text: &str) {
         let registry = Registry::default();
         let context = Context {
@@ -277,6 +346,7 @@ mod tests {
             registry: &registry,
             max_payload: 1_000,
         };
+        reads_the_same(text, &context);
         if let Some(taken) = observation(text, &context) {
             let object: Object<'_> = serde_json::from_str(text).unwrap();
             let mut decoded = Decoded::default();

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use citywatch_model::Name;
+use ustr::UstrMap;
 
 use super::Second;
 use super::escalate::Changes;
@@ -45,10 +46,11 @@ impl Second {
         to.finish()
     }
 
-    /// The second stage as it was kept.
+    /// The second stage as it was kept; `profiles` are those of registered sensors.
     pub(in crate::engine) fn read(
         section: &[u8],
-        in_force: &mut InForce,
+        in_force: &InForce,
+        mut profiles: UstrMap<Profile>,
     ) -> Result<Second, Damaged> {
         let mut from = Reader::new(section)?;
         let mut second = Second::new();
@@ -63,12 +65,12 @@ impl Second {
             }
             let mut sensor = second.core.read_sensor(Profile::default(), &mut from)?;
             let id: Name = sensor.id;
-            let profile = in_force.profiles.remove(&id).unwrap_or_default();
+            let profile = profiles.remove(&id).unwrap_or_default();
             sensor.profile = second.core.profiled(id, profile);
             second.core.adopt(sensor)?;
         }
         ensure(
-            in_force.profiles.is_empty(),
+            profiles.is_empty(),
             "a registered sensor is missing in the second stage",
         )?;
         second.open = Kept::read(&mut from)?;

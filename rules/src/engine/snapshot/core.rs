@@ -11,7 +11,7 @@ use crate::ast::RuleSet;
 use crate::engine::bound::Bound;
 use crate::engine::core::{Core, Reached, Role, Share};
 use crate::engine::fit::{lay_series, tasks};
-use crate::engine::profile::Profile;
+use crate::engine::profile::{Limits, Profile};
 use crate::engine::program::Program;
 use crate::engine::sensor::{SensorState, Track};
 
@@ -24,8 +24,8 @@ pub(in crate::engine) struct InForce {
     pub sources: Arc<RulesInForce>,
     pub zones: Zones,
     pub reached: Reached,
-    /// Registered sensors.
-    pub profiles: UstrMap<Profile>,
+    /// Of registered sensors.
+    pub limits: UstrMap<Limits>,
 }
 
 /// A sensor as it was read, not bound yet.
@@ -68,15 +68,23 @@ impl Core {
         }
     }
 
-    /// The sensors that this core follows, each with what the registry says about it.
-    pub(crate) fn write_sensors(&self) -> Option<Vec<u8>> {
+    /// The sensors that this core follows, each with what the registry says about it, in at most so many `sections`.
+    pub(crate) fn write_sensors(&self, sections: usize) -> Option<Vec<Vec<u8>>> {
+        let held = self.sensors.iter().zip(0..);
+        let held: Vec<&SensorState> = held
+            .filter(|(_, place)| !self.vacant.contains(place))
+            .map(|(sensor, _)| sensor)
+            .collect();
+        let each = held.len().div_ceil(sections).max(1);
+        held.chunks(each)
+            .map(|sensors| self.write_section(sensors))
+            .collect()
+    }
+
+    fn write_section(&self, sensors: &[&SensorState]) -> Option<Vec<u8>> {
         let mut to = Writer::default();
-        let held = self.places.len();
-        (held as u64).write(&mut to);
-        for (sensor, place) in self.sensors.iter().zip(0..) {
-            if self.vacant.contains(&place) {
-                continue;
-            }
+        (sensors.len() as u64).write(&mut to);
+        for sensor in sensors {
             let registered = self.limits.contains_key(&sensor.id);
             registered.write(&mut to);
             if registered {
@@ -114,8 +122,7 @@ impl Core {
         let mut core = Core::new(share);
         core.role = role;
         core.zones = in_force.zones.clone();
-        let limits = |(id, profile): (&Name, &Profile)| (*id, profile.limits);
-        core.limits = in_force.profiles.iter().map(limits).collect();
+        core.limits = in_force.limits.clone();
         let Reached {
             position,
             clock,

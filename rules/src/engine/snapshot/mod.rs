@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Sections: what is in force (rule texts, zones); programs of the first stage and remote values; the second
-//! stage; then sensors, a section for each worker that wrote them. Bodies are written field by field (`codec`).
+//! stage; then sensors, some sections for each worker that wrote them, so that they can be read side by side. Bodies are written field by field (`codec`).
 //!
 //! Invariants: nothing that follows from rules and registry is written, only checked against them; no place in
 //! a list is trusted; floating-point numbers keep every bit; whatever the bytes, reading ends in a state or an
@@ -22,17 +22,16 @@
 pub(in crate::engine) mod codec;
 pub(in crate::engine) mod core;
 mod error;
+mod resumed;
 
 use std::fmt;
-use std::sync::Arc;
 
-use citywatch_model::{Position, RulesInForce, Time};
-use ustr::UstrMap;
+use citywatch_model::{Position, Time};
 
-use self::codec::{Damaged, Kept, Reader, ensure};
-use self::core::{InForce, Loaded};
+use self::codec::ensure;
 pub use self::error::SnapshotError;
-use super::core::{Core, Reached, Role, Share};
+pub(crate) use self::resumed::Resumed;
+use super::core::{Core, Reached};
 use super::second::Second;
 
 const MAGIC: &[u8; 8] = b"citywsnp";
@@ -43,6 +42,8 @@ const FORMAT: u16 = 1;
 const MEANING: u32 = 2;
 const HEAD: usize = 34;
 const CHECKSUM: usize = 4;
+/// Sections of sensors that a core writes.
+const SECTIONS: usize = 4;
 
 /// Engine state between two epochs.
 #[derive(Clone, PartialEq)]
@@ -94,11 +95,12 @@ impl Snapshot {
         let mut sections = vec![second.write_in_force()?];
         let mut sensors = Vec::with_capacity(cores.len());
         for core in cores {
-            if sensors.is_empty() {
+            // they are the same for all cores
+            if sections.len() == 1 {
                 sections.push(core.programs);
                 sections.push(second.write()?);
             }
-            sensors.push(core.sensors);
+            sensors.extend(core.sensors);
         }
         // workers come in any order
         sensors.sort();
@@ -129,104 +131,16 @@ impl Snapshot {
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct CoreSections {
     programs: Vec<u8>,
-    sensors: Vec<u8>,
+    sensors: Vec<Vec<u8>>,
 }
 
 impl CoreSections {
     pub(crate) fn of(core: &Core) -> Option<CoreSections> {
         Some(CoreSections {
             programs: core.write_all_programs()?,
-            sensors: core.write_sensors()?,
+            sensors: core.write_sensors(SECTIONS)?,
         })
     }
-}
-
-/// Engine state ready to go on.
-#[derive(Debug)]
-pub(crate) struct Resumed {
-    /// One for each worker.
-    pub cores: Vec<Core>,
-    pub second: Second,
-}
-
-impl Resumed {
-    /// No rules, no sensors.
-    pub(crate) fn nothing(workers: usize) -> Resumed {
-        let of = workers as u64;
-        let cores = (0..of).map(|index| Core::new(Share { index, of }));
-        Resumed {
-            cores: cores.collect(),
-            second: Second::new(),
-        }
-    }
-
-    /// Shares the state in `bytes` out among `workers`.
-    ///
-    /// # Errors
-    /// If they are no snapshot that this program can read, or damaged.
-    pub(crate) fn read(bytes: &[u8], workers: usize) -> Result<Resumed, SnapshotError> {
-        let (head, sections) = opened(bytes)?;
-        let [in_force, programs, second, sensors @ ..] = &sections[..] else {
-            return Err(Damaged("a section is missing".to_owned()).into());
-        };
-        let mut in_force = read_in_force(in_force, head)?;
-        let template = core_of(Share::WHOLE, &in_force, programs)?;
-        let mut loaded: Vec<Loaded> = Vec::new();
-        for section in sensors {
-            loaded.append(&mut template.read_sensors(&mut Reader::new(section)?)?);
-        }
-        // no place hangs on who wrote it
-        loaded.sort_by_key(|sensor| sensor.state.id);
-        for Loaded { state, registered } in &loaded {
-            if *registered {
-                in_force.profiles.insert(state.id, state.profile.clone());
-            }
-        }
-        let mut cores = Vec::with_capacity(workers);
-        for index in 0..workers {
-            let share = Share {
-                index: index as u64,
-                of: workers as u64,
-            };
-            cores.push(core_of(share, &in_force, programs)?);
-        }
-        for Loaded { state, .. } in loaded {
-            let core = cores.iter_mut().find(|core| core.follows(state.id));
-            core.map_or(Ok(()), |core| core.adopt(state))?;
-        }
-        let second = Second::read(second, &mut in_force)?;
-        Ok(Resumed { cores, second })
-    }
-}
-
-fn core_of(share: Share, in_force: &InForce, section: &[u8]) -> Result<Core, Damaged> {
-    let mut from = Reader::new(section)?;
-    let core = Core::resumed((share, Role::First), in_force, &mut from)?;
-    from.end()?;
-    Ok(core)
-}
-
-fn read_in_force(section: &[u8], head: SnapshotHead) -> Result<InForce, SnapshotError> {
-    let mut from = Reader::new(section)?;
-    let sources: RulesInForce = Kept::read(&mut from)?;
-    let sources = Arc::new(sources);
-    let resumed = Kept::read(&mut from)?;
-    let zones = Kept::read(&mut from)?;
-    from.end()?;
-    let rules = crate::in_force::for_engine(&sources)
-        .map_err(|problems| SnapshotError::Rules { problems })?;
-    let SnapshotHead { position, clock } = head;
-    Ok(InForce {
-        rules: Arc::new(rules),
-        sources,
-        zones,
-        reached: Reached {
-            position,
-            clock,
-            resumed,
-        },
-        profiles: UstrMap::default(),
-    })
 }
 
 /// Head and sections of a snapshot whose checksum holds.
