@@ -62,7 +62,7 @@ fn spread(minutes: &[i64]) -> String {
         return span(*least);
     }
     let middle = minutes.len() / 2;
-    let median = if minutes.len() % 2 == 0 {
+    let median = if minutes.len().is_multiple_of(2) {
         i64::midpoint(minutes[middle - 1], minutes[middle])
     } else {
         minutes[middle]
