@@ -33,6 +33,8 @@ pub mod flags {
     /// A value lies outside the plausible range of the registry. A mark for people: the engine judges each
     /// value by its own registry.
     pub const IMPLAUSIBLE: u8 = 8;
+    /// Made from other series by a rule file; never journalled, and no registry says what it may be.
+    pub const DERIVED: u8 = 16;
 }
 
 /// The readings of one sensor with one event time that arrived together. Rules see it whole.

@@ -214,7 +214,7 @@ impl Core {
         for value in observation
             .values
             .iter()
-            .filter(|value| limits.plausible(value.value))
+            .filter(|value| limits.plausible(value.value, observation.flags))
         {
             for (readers, wanted) in self.remotes.readers(observation.sensor, value.measurement) {
                 if converted(value.value, value.unit, wanted).is_some() {

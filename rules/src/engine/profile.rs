@@ -1,6 +1,6 @@
 //! What the registry says about a sensor as far as rules care: what selects it, and what its values may be.
 
-use citywatch_model::{Duration, Name, Sensor, Zones};
+use citywatch_model::{Duration, Name, Sensor, Zones, flags};
 
 use super::snapshot::codec::kept;
 
@@ -34,8 +34,10 @@ impl Limits {
         }
     }
 
-    pub(super) fn plausible(&self, value: f64) -> bool {
-        value >= self.min && value <= self.max
+    /// Whether rules see a value of an observation with these flags. The range is that of the sensor's own
+    /// readings, not of what is derived from them.
+    pub(super) fn plausible(&self, value: f64, flags: u8) -> bool {
+        (value >= self.min && value <= self.max) || flags & flags::DERIVED != 0
     }
 }
 

@@ -26,6 +26,21 @@ fn an_input_without_a_value_for_that_time_makes_none() {
 }
 
 #[test]
+fn the_plausible_range_of_the_sensor_is_not_that_of_what_is_derived() {
+    for series in [
+        "{ id: d, measurement: m, value: fin * 10 }",
+        "{ id: a, measurement: m, value: \"sensor(a, fin) * 10\" }",
+    ] {
+        check_with(
+            &[series],
+            OVER,
+            "00:00 sensor a max=5 | 00:01 a fin=9 | 00:02 a fin=4 | 00:03 a fin=0",
+            "00:02 a raise blue | 00:03 a clear blue",
+        );
+    }
+}
+
+#[test]
 fn windows_of_the_inputs_and_the_selector_count() {
     check_with(
         &["{ id: d, measurement: m, where: { kind: dma }, value: \"mean(fin, 10m) - out\" }"],

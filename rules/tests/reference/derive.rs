@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use citywatch_model::{Name, Observation, Time, Value};
+use citywatch_model::{Name, Observation, Time, Value, flags};
 use citywatch_rules::ast::{Derive, Expression, Method};
 use jiff::civil;
 
@@ -169,7 +169,7 @@ pub fn observation(
         sensor,
         time: Time::from_millis(time),
         arrival: Time::from_millis(world.clock),
-        flags: 0,
+        flags: flags::DERIVED,
         values: [value].into_iter().collect(),
     })
 }

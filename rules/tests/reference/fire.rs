@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use citywatch_model::{Name, Observation, Time, Value, name};
+use citywatch_model::{Name, Observation, Time, Value, flags, name};
 use citywatch_rules::ast::{Derive, FireWeather};
 
 use crate::derive::at_minutes;
@@ -138,7 +138,7 @@ fn observation(
         sensor,
         time,
         arrival: time,
-        flags: 0,
+        flags: flags::DERIVED,
         values: values.into_iter().collect(),
     }
 }

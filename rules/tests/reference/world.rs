@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use citywatch_model::{Name, Observation, Registry, RegistryChange, Sensor, Value, name};
+use citywatch_model::{Name, Observation, Registry, RegistryChange, Sensor, Value, flags, name};
 use citywatch_rules::units;
 use jiff::civil::Date;
 
@@ -154,7 +154,8 @@ impl World {
         let time = observation.time.millis();
         let readings = self.readings(sensor, value.measurement);
         let again = readings.iter().any(|reading| reading.time == time);
-        if again || !self.profile(sensor).plausible(value.value) {
+        let derived = observation.flags & flags::DERIVED != 0;
+        if again || !(derived || self.profile(sensor).plausible(value.value)) {
             return None;
         }
         let newest = readings.last().is_none_or(|last| last.time < time);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use citywatch_model::{Name, Observation, Time, Value};
+use citywatch_model::{Name, Observation, Time, Value, flags};
 use smallvec::smallvec;
 
 use super::bring::Filed;
@@ -188,7 +188,7 @@ impl Making<'_> {
                 .values
                 .iter()
                 .find(|value| value.measurement == measurement)
-                .filter(|value| limits.plausible(value.value))
+                .filter(|value| limits.plausible(value.value, observation.flags))
                 .and_then(|value| crate::engine::remote::converted(value.value, value.unit, unit));
             if let Some(value) = value
                 && bound_place(self.core, *place, self.slot).is_some()
@@ -205,7 +205,7 @@ impl Making<'_> {
             sensor,
             time,
             arrival: self.core.clock,
-            flags: 0,
+            flags: flags::DERIVED,
             values: smallvec![Value {
                 measurement: self.derive.measurement,
                 value,

@@ -110,7 +110,7 @@ fn arrivals(making: &mut Making<'_>, inputs: &[(Name, Name)]) -> Vec<(usize, Tim
                     values.find(|value| value.measurement == *measurement)
                 })
                 .flatten()
-                .filter(|value| limits.plausible(value.value));
+                .filter(|value| limits.plausible(value.value, observation.flags));
             let Some(value) = value else { continue };
             let wanted = if *measurement == derive.measurement {
                 derive.unit
