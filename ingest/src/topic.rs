@@ -142,7 +142,10 @@ impl Template {
             Level::Plain(text) => text.as_str(),
             Level::Sensor | Level::Measurement | Level::Any => "+",
         });
-        levels.chain(self.rest.then_some("#")).collect::<Vec<_>>().join("/")
+        levels
+            .chain(self.rest.then_some("#"))
+            .collect::<Vec<_>>()
+            .join("/")
     }
 
     /// What `topic` tells, if it matches.

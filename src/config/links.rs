@@ -109,13 +109,18 @@ impl Link {
         if name.is_empty() || before.iter().any(|other| other.name == *name) {
             return Some(format!("link `{name}` needs a name that no other link has"));
         }
-        if before.iter().any(|other| other.url == self.url && other.client_id == self.client_id) {
+        if before
+            .iter()
+            .any(|other| other.url == self.url && other.client_id == self.client_id)
+        {
             return Some(format!(
                 "link `{name}` has the broker and client_id of another link, and each would throw out the other"
             ));
         }
         if self.password.is_some() && self.password_file.is_some() {
-            return Some(format!("link `{name}` has both `password` and `password_file`: keep one"));
+            return Some(format!(
+                "link `{name}` has both `password` and `password_file`: keep one"
+            ));
         }
         if self.user.is_none() && (self.password.is_some() || self.password_file.is_some()) {
             return Some(format!("link `{name}` has a password but no `user`"));
@@ -130,8 +135,14 @@ impl Link {
             ..self.settings(String::new())
         };
         // files are looked at when the link starts: they may be readable for the service only
-        let url = settings.url.replacen("mqtts://", "mqtt://", 1).replacen("ssl://", "mqtt://", 1);
-        LinkConfig { url, ..settings }.check().err().map(|error| error.to_string())
+        let url = settings
+            .url
+            .replacen("mqtts://", "mqtt://", 1)
+            .replacen("ssl://", "mqtt://", 1);
+        LinkConfig { url, ..settings }
+            .check()
+            .err()
+            .map(|error| error.to_string())
     }
 
     /// The link's settings, with the password from its file.

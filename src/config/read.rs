@@ -56,7 +56,8 @@ pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
     Ok(config)
 }
 
-const SECTIONS: &str = "service, http, broker, topics, links, bundle, engine, storage, delivery, tokens";
+const SECTIONS: &str =
+    "service, http, broker, topics, links, bundle, engine, storage, delivery, tokens";
 
 struct Reader<'t> {
     file: String,

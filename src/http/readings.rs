@@ -5,10 +5,10 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use citywatch_ingest::decode::Format;
 use citywatch_ingest::{
     Door, Form, HistoryError, IntakeError, Message, RejectedPayload, Rejection, StoredReading,
 };
-use citywatch_ingest::decode::Format;
 use citywatch_model::{Time, flags};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -110,9 +110,16 @@ pub async fn accept(
 
 /// Anything but SenML is read as Citywatch JSON, since devices label it in many ways, or not at all.
 fn form(headers: &HeaderMap) -> Form<'static> {
-    let named = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = named.and_then(|text| text.split(';').next()).unwrap_or_default();
-    if essence.trim().eq_ignore_ascii_case("application/senml+json") {
+    let named = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = named
+        .and_then(|text| text.split(';').next())
+        .unwrap_or_default();
+    if essence
+        .trim()
+        .eq_ignore_ascii_case("application/senml+json")
+    {
         Form::Format(Format::Senml)
     } else {
         Form::Usual

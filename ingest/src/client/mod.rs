@@ -152,7 +152,10 @@ impl MqttClient {
     ) -> Result<MqttClient, ClientError> {
         let broker = Broker::parse(url)?;
         if broker.tls {
-            return Err(Broker::wrong(url, "asks for TLS, which this client does not speak yet"));
+            return Err(Broker::wrong(
+                url,
+                "asks for TLS, which this client does not speak yet",
+            ));
         }
         let (commands, command_queue) = mpsc::unbounded_channel();
         let (status_sender, status) = watch::channel(Status::Connecting);

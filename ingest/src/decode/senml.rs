@@ -127,11 +127,14 @@ fn rejection(index: usize, (reason, detail): Wrong) -> Rejection {
 /// Adds values to the observation that they belong to, which can only be the newest one.
 fn add<'a>(decoded: &mut Decoded<'a>, index: usize, resolved: Resolved<'a>) {
     let wrong = resolved.wrong.into_iter();
-    decoded.rejected.extend(wrong.map(|wrong| rejection(index, wrong)));
+    decoded
+        .rejected
+        .extend(wrong.map(|wrong| rejection(index, wrong)));
     for value in resolved.values {
-        let newest = decoded.observations.last_mut().filter(|newest| {
-            newest.sensor == resolved.sensor && newest.time == resolved.time
-        });
+        let newest = decoded
+            .observations
+            .last_mut()
+            .filter(|newest| newest.sensor == resolved.sensor && newest.time == resolved.time);
         let Some(newest) = newest.filter(|newest| newest.values.len() < MAX_VALUES) else {
             decoded.observations.push(DecodedObservation {
                 index: Some(index),

@@ -28,13 +28,20 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(config: &LinkConfig) -> Result<Plan, LinkError> {
         let link = || config.name.clone();
-        let wrong = |problem| Err(LinkError::Setting { link: link(), problem });
+        let wrong = |problem| {
+            Err(LinkError::Setting {
+                link: link(),
+                problem,
+            })
+        };
         let broker = Broker::parse(&config.url).map_err(|error| LinkError::Url {
             link: link(),
             error,
         })?;
         if config.client_id.is_empty() {
-            return wrong("`client_id` is empty: write a name that never changes and that nobody else uses");
+            return wrong(
+                "`client_id` is empty: write a name that never changes and that nobody else uses",
+            );
         }
         if config.topics.is_empty() {
             return wrong("there are no topics: add at least one { template = \"…\" }");
@@ -43,17 +50,19 @@ impl Plan {
             return wrong("`keep_alive` must be at least 5s and `inflight` at least 1");
         }
         if !broker.tls && config.tls != super::TlsFiles::default() {
-            return wrong("there are files for TLS, but the url starts with mqtt://: write mqtts://");
+            return wrong(
+                "there are files for TLS, but the url starts with mqtt://: write mqtts://",
+            );
         }
         let (templates, filters) = topics(config)?;
         let tls = match broker.tls {
             true => Some(tls::client_config(&config.name, &config.tls)?),
             false => None,
         };
-        let login = config.login.clone().or(broker
-            .credentials
-            .as_ref()
-            .map(|(user, password)| Login {
+        let login = config
+            .login
+            .clone()
+            .or(broker.credentials.as_ref().map(|(user, password)| Login {
                 user: user.clone(),
                 password: password.clone(),
             }));

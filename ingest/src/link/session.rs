@@ -85,7 +85,12 @@ impl Session {
         }
         self.confirmed = true;
         if !self.refused.is_empty() {
-            Answer::Refused(self.refused.iter().map(|(filter, _)| filter.clone()).collect())
+            Answer::Refused(
+                self.refused
+                    .iter()
+                    .map(|(filter, _)| filter.clone())
+                    .collect(),
+            )
         } else if !weak.is_empty() {
             Answer::Weak(weak)
         } else {
@@ -137,7 +142,10 @@ mod tests {
         let again = session.take_refused();
         assert_eq!(again, [("b/#".to_owned(), 1)]);
         session.asked(again);
-        assert_eq!(session.answered(&[Some(0)]), Answer::Weak(vec!["b/#".to_owned()]));
+        assert_eq!(
+            session.answered(&[Some(0)]),
+            Answer::Weak(vec!["b/#".to_owned()])
+        );
         assert!(!session.has_refused());
     }
 }

@@ -97,7 +97,8 @@ fn authorities(link: &str, path: &Path) -> Result<RootCertStore, LinkError> {
 
 fn system_authorities(link: &str) -> Result<RootCertStore, LinkError> {
     let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let (added, _) =
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if added == 0 {
         return Err(LinkError::Tls {
             link: link.to_owned(),

@@ -170,7 +170,11 @@ impl Worker {
         }
     }
 
-    async fn connected(&mut self, here: &mut Connection, session_present: bool) -> Result<(), Failure> {
+    async fn connected(
+        &mut self,
+        here: &mut Connection,
+        session_present: bool,
+    ) -> Result<(), Failure> {
         let (name, broker) = (self.plan.name, self.plan.target.broker.address());
         let (needed, forgotten) = self.session.connected(session_present);
         if self.noted {
@@ -191,7 +195,11 @@ impl Worker {
         self.ask_for(here, needed)
     }
 
-    fn ask_for(&mut self, here: &mut Connection, filters: Vec<super::plan::Filter>) -> Result<(), Failure> {
+    fn ask_for(
+        &mut self,
+        here: &mut Connection,
+        filters: Vec<super::plan::Filter>,
+    ) -> Result<(), Failure> {
         if !filters.is_empty() {
             here.sender.subscribe(&filters)?;
             self.session.asked(filters);
@@ -284,7 +292,11 @@ impl Worker {
         if self.noted || lasted.is_none_or(|lasted| lasted < self.plan.pace.noted_after) {
             return;
         }
-        match self.intake.link_changed(self.plan.name, LinkState::Down).await {
+        match self
+            .intake
+            .link_changed(self.plan.name, LinkState::Down)
+            .await
+        {
             Ok(()) => self.noted = true,
             Err(error) => {
                 tracing::debug!(link = %self.plan.name, %error, "the interruption is not journalled yet");

@@ -16,7 +16,11 @@ pub(in crate::decode) fn whole(reason: Reason, detail: String) -> Rejection {
     }
 }
 
-pub(in crate::decode) fn not_an_object(what: &str, index: Option<usize>, node: &Node<'_>) -> Rejection {
+pub(in crate::decode) fn not_an_object(
+    what: &str,
+    index: Option<usize>,
+    node: &Node<'_>,
+) -> Rejection {
     let detail = format!(
         "{what} is {}: send an object such as {{\"sensor\":\"g-1\",\"value\":1.2}}",
         node.kind()

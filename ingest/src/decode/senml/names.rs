@@ -47,7 +47,10 @@ fn parts<'a>(base: &Cow<'a, str>, name: &Cow<'a, str>, context: &Context<'a>) ->
             if measurement.is_empty() {
                 return Some((trimmed(whole), None));
             }
-            Some((trimmed(base.clone()), Some(Cow::Owned(measurement.to_owned()))))
+            Some((
+                trimmed(base.clone()),
+                Some(Cow::Owned(measurement.to_owned())),
+            ))
         }
         (true, false) => Some(match context.sensor {
             Some(sensor) => (Cow::Borrowed(sensor), Some(whole)),

@@ -60,7 +60,10 @@ const LABELS: [(&str, Label); 15] = [
 
 impl Label {
     fn find(text: &str) -> Option<Label> {
-        LABELS.iter().find(|(word, _)| *word == text).map(|(_, label)| *label)
+        LABELS
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, label)| *label)
     }
 
     fn word(self) -> &'static str {
@@ -158,7 +161,8 @@ impl<'a> Record<'a> {
             Some(_) => f64::NAN,
         };
         if version > VERSION {
-            let detail = format!("`bver` {version} is newer than {VERSION}, the newest version known here");
+            let detail =
+                format!("`bver` {version} is newer than {VERSION}, the newest version known here");
             return Err((Reason::Unsupported, detail));
         }
         if !(version >= 1.0 && version.fract() == 0.0) {
@@ -176,7 +180,11 @@ impl<'a> Record<'a> {
     }
 
     /// What the record says with its base.
-    pub(super) fn resolve(mut self, base: &Base<'a>, context: &Context<'a>) -> Result<Resolved<'a>, Wrong> {
+    pub(super) fn resolve(
+        mut self,
+        base: &Base<'a>,
+        context: &Context<'a>,
+    ) -> Result<Resolved<'a>, Wrong> {
         if let Some(label) = self.twice {
             return Err(stands_twice(label));
         }
@@ -220,7 +228,11 @@ impl<'a> Record<'a> {
         })
     }
 
-    fn names(&mut self, base: &Base<'a>, context: &Context<'a>) -> Result<(Cow<'a, str>, Cow<'a, str>), Wrong> {
+    fn names(
+        &mut self,
+        base: &Base<'a>,
+        context: &Context<'a>,
+    ) -> Result<(Cow<'a, str>, Cow<'a, str>), Wrong> {
         let own = self.text(Label::N)?.unwrap_or_default();
         let whole = || format!("{}{own}", base.name);
         if !(base.name.is_empty() && own.is_empty()) && !names::is_valid(&whole()) {
@@ -244,7 +256,9 @@ impl<'a> Record<'a> {
             (base, own) => base.unwrap_or(0.0) + own.unwrap_or(0.0),
         };
         if seconds.abs() >= LAST_SECOND || !seconds.is_finite() {
-            let detail = format!("the time {seconds} is out of range: send seconds since 1970, not milliseconds");
+            let detail = format!(
+                "the time {seconds} is out of range: send seconds since 1970, not milliseconds"
+            );
             return Err((Reason::BadTime, detail));
         }
         let millis = (seconds * 1_000.0).round() as i64;
@@ -265,7 +279,8 @@ impl<'a> Record<'a> {
             [] if base.is_some() => Ok(base),
             [] if has_sum => Ok(None),
             [] => {
-                let detail = "there is none of `v`, `vb`, `vs`, `vd` and `s`: send one, or only base fields";
+                let detail =
+                    "there is none of `v`, `vb`, `vs`, `vd` and `s`: send one, or only base fields";
                 Err((Reason::NoValue, detail.to_owned()))
             }
             [Label::V] => {
@@ -278,11 +293,13 @@ impl<'a> Record<'a> {
             },
             [text] => {
                 let word = text.word();
-                let detail = format!("`{word}` is a text, which no rule can judge: send `v` or `vb`");
+                let detail =
+                    format!("`{word}` is a text, which no rule can judge: send `v` or `vb`");
                 Err((Reason::NotANumber, detail))
             }
             [..] => {
-                let detail = "the record has several values: send one of `v`, `vb`, `vs`, `vd` in each";
+                let detail =
+                    "the record has several values: send one of `v`, `vb`, `vs`, `vd` in each";
                 Err((Reason::SeveralValues, detail.to_owned()))
             }
         }
@@ -304,7 +321,8 @@ impl<'a> Record<'a> {
             Some(Node::Beyond(_)) => finite(label, f64::INFINITY).map(Some),
             Some(Node::Text(text)) => {
                 let (word, text) = (label.word(), shown(&text));
-                let detail = format!("`{word}` is a string \"{text}\": send the number without quotes");
+                let detail =
+                    format!("`{word}` is a string \"{text}\": send the number without quotes");
                 Err((Reason::NumberAsString, detail))
             }
             other => Err(wrong_type(label, other.as_ref(), "a number")),

@@ -109,7 +109,9 @@ fn failure(error: &ConnectionError) -> Failure {
             Failure::Refused("bad user name or password".to_owned())
         }
         ConnectReturnCode::NotAuthorized => Failure::Refused("not authorised".to_owned()),
-        ConnectReturnCode::BadClientId => Failure::Refused("it does not like the client id".to_owned()),
+        ConnectReturnCode::BadClientId => {
+            Failure::Refused("it does not like the client id".to_owned())
+        }
         ConnectReturnCode::RefusedProtocolVersion => {
             Failure::Refused("it does not speak MQTT 3.1.1; try version = \"5\"".to_owned())
         }

@@ -27,7 +27,11 @@ pub(super) fn open(target: &Target) -> (Client, Events) {
     options.set_manual_acks(true);
     options.set_pending_throttle(Duration::ZERO);
     options.set_connection_timeout(target.timeout.as_secs().max(1));
-    let kept = if target.clean { 0 } else { target.session_expiry.as_secs() };
+    let kept = if target.clean {
+        0
+    } else {
+        target.session_expiry.as_secs()
+    };
     options.set_connect_properties(ConnectProperties {
         session_expiry_interval: Some(u32::try_from(kept).unwrap_or(u32::MAX)),
         receive_maximum: Some(target.inflight),
