@@ -289,6 +289,8 @@ pub struct Simulate {
 pub enum PayloadFormat {
     /// Citywatch JSON
     Citywatch,
+    /// SenML JSON (RFC 8428)
+    Senml,
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use citywatch_alerting::{Ledger, Outbox};
 use citywatch_ingest::broker::EmbeddedBroker;
 use citywatch_ingest::client::MqttClient;
+use citywatch_ingest::link::Links;
 use citywatch_ingest::{Clock, History, Intake, IntakeConfig, Journal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -47,6 +48,7 @@ pub struct Service {
     pipeline: Pipeline,
     outbox: Outbox,
     embedded_broker: Option<EmbeddedBroker>,
+    links: Links,
     cap_broker: Option<MqttClient>,
     http_server: JoinHandle<()>,
     stopping: watch::Sender<bool>,
@@ -130,6 +132,7 @@ impl Service {
         let cap_broker = parts::cap_client(config, broker, &own_token)?;
         let outbox = parts::start_outbox(config, &ledger, cap_broker.clone()).await?;
 
+        let links = parts::open_links(config, &intake, &start.clock, &metrics)?;
         let app = App::new(http::Parts {
             name: config.service.name.clone(),
             public_url: parts::public_url(config, http),
@@ -139,6 +142,7 @@ impl Service {
             history,
             backtests: Backtests::default(),
             journal: journal.clone(),
+            links: links.board(),
             facts: pipeline.facts.clone(),
             booked: pipeline.booked.clone(),
             notes: pipeline.notes.clone(),
@@ -158,6 +162,7 @@ impl Service {
             pipeline,
             outbox,
             embedded_broker,
+            links,
             cap_broker,
             http_server,
             stopping,
@@ -182,6 +187,7 @@ impl Service {
         if let Some(client) = self.cap_broker {
             client.close().await;
         }
+        self.links.stop().await;
         if let Some(broker) = self.embedded_broker {
             broker.stop().await;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use citywatch_model::{Body, Position, Registry, Time};
+use citywatch_model::{Body, LinkState, Name, Position, Registry, Time};
 use parking_lot::RwLock;
 use serde::Serialize;
 
@@ -18,11 +18,13 @@ use crate::metrics::IntakeMetrics;
 use crate::rejected::{KEPT_REJECTIONS, Reason, RejectedPayload, Rejection, payload_text};
 use crate::topic::Templates;
 
+mod form;
 mod normalise;
 #[cfg(test)]
 mod tests;
 mod unknown;
 
+pub use form::Form;
 pub use normalise::{MAX_NAME_BYTES, MAX_NEW_NAMES, MAX_SENSOR_BYTES};
 pub use unknown::{MAX_UNKNOWN_SENSORS, UnknownSensor};
 
@@ -64,6 +66,10 @@ pub struct Message<'a> {
     pub topic: Option<&'a str>,
     /// Its bytes.
     pub payload: &'a [u8],
+    /// How the payload is to be read.
+    pub form: Form<'a>,
+    /// A copy that a broker kept from some earlier time: without a time of its own it tells nothing.
+    pub retained: bool,
 }
 
 /// What became of a message.
@@ -226,6 +232,8 @@ impl Intake {
             source,
             topic: None,
             payload: &[],
+            form: Form::Usual,
+            retained: false,
         };
         let rejection = Rejection {
             index: None,
@@ -233,6 +241,16 @@ impl Intake {
             detail,
         };
         inner.keep(&message, inner.clock.now(), &[rejection]).await;
+    }
+
+    /// Journals that a broker link came up or went down: silence is counted anew from `Up` on.
+    ///
+    /// # Errors
+    /// If the journal did not take it.
+    pub async fn link_changed(&self, link: Name, state: LinkState) -> Result<(), IntakeError> {
+        let body = Body::Link { link, state };
+        self.inner.journal.append(vec![body]).await?;
+        Ok(())
     }
 
     /// Puts another registry in force for messages that arrive from now on.
@@ -265,12 +283,13 @@ fn readings_in(body: &Body) -> usize {
 
 impl Inner {
     fn understand(&self, message: &Message<'_>, arrival: Time) -> (Vec<Body>, Vec<Rejection>) {
-        let (format, sensor, measurement) = match message.topic {
-            None => (self.config.format, None, None),
-            Some(topic) => match self.config.templates.find(topic) {
-                Some(found) => (found.format, found.sensor, found.measurement),
-                None => return (Vec::new(), vec![self.unknown_topic(topic)]),
-            },
+        let form::Read {
+            format,
+            sensor,
+            measurement,
+        } = match message.read(&self.config) {
+            Ok(read) => read,
+            Err(rejection) => return (Vec::new(), vec![rejection]),
         };
         let registry = self.registry.read().clone();
         let max_payload = self.config.max_payload;
@@ -288,6 +307,10 @@ impl Inner {
         let mut bodies = Vec::with_capacity(observations.len());
         let normalising = self.normaliser.message(&registry, message.door, arrival);
         for decoded in &observations {
+            if message.retained && decoded.time.is_none() {
+                rejected.push(form::retained(decoded.index));
+                continue;
+            }
             bodies.extend(
                 normalising
                     .observation(decoded, &mut rejected)
@@ -295,19 +318,6 @@ impl Inner {
             );
         }
         (bodies, rejected)
-    }
-
-    fn unknown_topic(&self, topic: &str) -> Rejection {
-        let templates: Vec<&str> = self.config.templates.texts().collect();
-        let detail = format!(
-            "topic `{topic}` fits no template: publish to one of {}, or add a template for it",
-            templates.join(", ")
-        );
-        Rejection {
-            index: None,
-            reason: Reason::UnknownTopic,
-            detail,
-        }
     }
 
     /// Counts at once, and returns when the payload is kept: the writing is done by a thread that may block.

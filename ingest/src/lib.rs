@@ -5,6 +5,7 @@
 pub mod broker;
 pub mod client;
 pub mod decode;
+pub mod link;
 pub mod recorded;
 pub mod registry;
 pub mod topic;
@@ -21,7 +22,7 @@ pub use history::{
     Bucket, History, HistoryCount, HistoryError, KEPT_REJECTED, Observations, StoredReading,
 };
 pub use intake::{
-    Accepted, Door, Intake, IntakeConfig, IntakeError, MAX_NAME_BYTES, MAX_NEW_NAMES,
+    Accepted, Door, Form, Intake, IntakeConfig, IntakeError, MAX_NAME_BYTES, MAX_NEW_NAMES,
     MAX_SENSOR_BYTES, MAX_UNKNOWN_SENSORS, Message, UnknownSensor,
 };
 pub use journal::{BLOCK_RECORDS, Journal, JournalConfig, JournalError, Reader};

@@ -3,8 +3,8 @@
 use citywatch_model::{Body, Record};
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    exponential_buckets,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, exponential_buckets,
 };
 
 fn register<C: Collector + Clone + 'static>(
@@ -176,6 +176,62 @@ impl IntakeMetrics {
                     "citywatch_intake_unknown_sensors",
                     "Distinct sensors since the start that no registry names.",
                 )?,
+            )?,
+        })
+    }
+}
+
+/// What broker links measure, by the link's name.
+pub(crate) struct LinkMetrics {
+    pub up: IntGaugeVec,
+    pub connections: IntCounterVec,
+    pub sessions_lost: IntCounterVec,
+    pub received: IntCounterVec,
+    pub acknowledged: IntCounterVec,
+    pub rejected: IntCounterVec,
+    pub unacknowledged: IntGaugeVec,
+    pub refused_topics: IntGaugeVec,
+}
+
+impl LinkMetrics {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<LinkMetrics> {
+        let counter = |name: &str, help: &str| {
+            let counters = IntCounterVec::new(Opts::new(name, help), &["link"])?;
+            register(registry, counters)
+        };
+        let gauge = |name: &str, help: &str| {
+            let gauges = IntGaugeVec::new(Opts::new(name, help), &["link"])?;
+            register(registry, gauges)
+        };
+        Ok(LinkMetrics {
+            up: gauge("citywatch_link_up", "Whether the link is connected.")?,
+            connections: counter(
+                "citywatch_link_connections_total",
+                "Connections to the broker.",
+            )?,
+            sessions_lost: counter(
+                "citywatch_link_sessions_lost_total",
+                "Reconnections at which the broker had forgotten what it kept for us.",
+            )?,
+            received: counter(
+                "citywatch_link_received_total",
+                "Messages from the broker, repeated ones counted again.",
+            )?,
+            acknowledged: counter(
+                "citywatch_link_acknowledged_total",
+                "Messages acknowledged to the broker.",
+            )?,
+            rejected: counter(
+                "citywatch_link_rejected_total",
+                "Messages of which at least a part was rejected.",
+            )?,
+            unacknowledged: gauge(
+                "citywatch_link_unacknowledged",
+                "Messages that wait for the journal.",
+            )?,
+            refused_topics: gauge(
+                "citywatch_link_refused_topics",
+                "Filters that the broker does not let us subscribe to.",
             )?,
         })
     }

@@ -52,11 +52,17 @@ pub enum Reason {
     TooManyUnknownSensors,
     /// More distinct measurements or units than are kept apart.
     TooManyNames,
+    /// One record gives several values of which only one can be meant.
+    SeveralValues,
+    /// The payload says that it needs a newer reader, or an extension that this one does not know.
+    Unsupported,
+    /// A broker kept the message from some earlier time, and it does not say from when.
+    RetainedWithoutTime,
 }
 
 impl Reason {
     /// All reasons, in the order of the enum.
-    pub const ALL: [Reason; 18] = [
+    pub const ALL: [Reason; 21] = [
         Reason::Empty,
         Reason::TooLarge,
         Reason::NotUtf8,
@@ -75,6 +81,9 @@ impl Reason {
         Reason::UnknownTopic,
         Reason::TooManyUnknownSensors,
         Reason::TooManyNames,
+        Reason::SeveralValues,
+        Reason::Unsupported,
+        Reason::RetainedWithoutTime,
     ];
 
     /// The stable word, such as `malformed_json`.
@@ -99,6 +108,9 @@ impl Reason {
             Reason::UnknownTopic => "unknown_topic",
             Reason::TooManyUnknownSensors => "too_many_unknown_sensors",
             Reason::TooManyNames => "too_many_names",
+            Reason::SeveralValues => "several_values",
+            Reason::Unsupported => "unsupported",
+            Reason::RetainedWithoutTime => "retained_without_time",
         }
     }
 }

@@ -135,6 +135,19 @@ impl Template {
         &self.text
     }
 
+    /// The MQTT filter that brings the topics of this template, and perhaps a few more: placeholders become `+`.
+    #[must_use]
+    pub fn filter(&self) -> String {
+        let levels = self.levels.iter().map(|level| match level {
+            Level::Plain(text) => text.as_str(),
+            Level::Sensor | Level::Measurement | Level::Any => "+",
+        });
+        levels
+            .chain(self.rest.then_some("#"))
+            .collect::<Vec<_>>()
+            .join("/")
+    }
+
     /// What `topic` tells, if it matches.
     #[must_use]
     pub fn matches<'t>(&self, topic: &'t str) -> Option<Matched<'t>> {
@@ -227,6 +240,20 @@ mod tests {
                 expected,
                 "{template} {topic}"
             );
+        }
+    }
+
+    #[test]
+    fn placeholders_become_wildcards() {
+        for (template, filter) in [
+            ("a/b", "a/b"),
+            ("a/{sensor}/{measurement}", "a/+/+"),
+            ("{}/x/{sensor}/#", "+/x/+/#"),
+            ("#", "#"),
+            ("/a", "/a"),
+        ] {
+            let template = Template::new(template, Format::Citywatch).unwrap();
+            assert_eq!(template.filter(), filter);
         }
     }
 

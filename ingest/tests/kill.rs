@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use citywatch_ingest::{
-    Clock, Door, History, HistoryCount, Intake, IntakeConfig, Journal, JournalConfig, Message,
+    Clock, Door, Form, History, HistoryCount, Intake, IntakeConfig, Journal, JournalConfig, Message,
 };
 use citywatch_model::{Body, Registry, Time, name};
 
@@ -74,6 +74,8 @@ async fn send(intake: Intake, sensor: String) {
             source: "test",
             topic: None,
             payload: payload.as_bytes(),
+            form: Form::Usual,
+            retained: false,
         };
         SENT.fetch_add(1, Ordering::Relaxed);
         intake.accept(message).await.unwrap();

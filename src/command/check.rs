@@ -1,12 +1,18 @@
 //! `citywatch check`: every problem of configuration, registry, zones, plans and rules, then the tests in
-//! the rule files.
+//! the rule files. Brokers that links lead to are tried out; what they do not keep is a warning, not a problem.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use citywatch_ingest::link;
 use citywatch_model::RuleSource;
 
 use crate::cli::Check;
+use crate::config::Link;
 use crate::{bundle, config, rule_files};
+
+/// Longest trial of one broker.
+const TRIAL_LIMIT: Duration = Duration::from_secs(20);
 
 pub fn run(options: &Check) -> ExitCode {
     if options.config.is_none() && options.rules.is_empty() {
@@ -57,6 +63,32 @@ impl Report {
                 self.check_rules(&bundle.shown_sources());
             }
             Err(problems) => problems.iter().for_each(|problem| self.problem(problem)),
+        }
+        config.links.iter().for_each(|link| self.check_link(link));
+    }
+
+    /// Tries the broker out; whatever it answers, the configuration is no worse for it.
+    fn check_link(&mut self, link: &Link) {
+        let settings = match link.read() {
+            Ok(settings) => settings,
+            Err(problem) => return self.problem(&problem),
+        };
+        if let Err(problem) = settings.check() {
+            return self.problem(&problem);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let findings = match runtime {
+            Ok(runtime) => runtime.block_on(link::probe(&settings, TRIAL_LIMIT)),
+            Err(error) => return self.problem(&error),
+        };
+        for finding in findings {
+            if finding.warning {
+                eprintln!("link `{}`: warning: {}\n", link.name, finding.text);
+            } else {
+                println!("link `{}`: {}", link.name, finding.text);
+            }
         }
     }
 

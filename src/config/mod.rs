@@ -1,14 +1,17 @@
 //! `citywatch.toml`: what it may say, the defaults, and where its paths lead.
 //! Reading it reports every problem at once; nothing is started here.
 
+mod links;
 mod read;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use citywatch_ingest::decode::Format;
 use citywatch_model::{Duration, Text};
 use serde::Deserialize;
 
+pub use links::Link;
 pub use read::{Problem, read};
 
 /// The name under which the service speaks to its own broker and API; no token may bear it.
@@ -25,6 +28,8 @@ pub struct Config {
     pub broker: Broker,
     /// Which topics carry readings.
     pub topics: Topics,
+    /// Brokers of others that bring readings.
+    pub links: Vec<Link>,
     /// The district: sensors, zones, plans, rules.
     pub bundle: Bundle,
     /// The rule engine.
@@ -119,7 +124,35 @@ impl Broker {
 #[serde(deny_unknown_fields, default)]
 pub struct Topics {
     /// Templates with `{sensor}` and `{measurement}`, the first match wins.
-    pub readings: Vec<String>,
+    pub readings: Vec<ReadingTopic>,
+}
+
+/// A topic template of the embedded broker, with its format unless that is Citywatch JSON.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a topic template, or { template = \"…\", format = \"citywatch\" or \"senml\" }"
+)]
+pub enum ReadingTopic {
+    /// Citywatch JSON.
+    Plain(String),
+    /// Any format.
+    Of {
+        /// The template.
+        template: String,
+        /// Format of the payloads.
+        format: Format,
+    },
+}
+
+impl ReadingTopic {
+    /// Template and format.
+    pub fn parts(&self) -> (&str, Format) {
+        match self {
+            ReadingTopic::Plain(template) => (template, Format::default()),
+            ReadingTopic::Of { template, format } => (template, *format),
+        }
+    }
 }
 
 impl Default for Topics {
@@ -130,7 +163,9 @@ impl Default for Topics {
             "citywatch/readings/{sensor}/{measurement}",
         ];
         Topics {
-            readings: readings.map(str::to_owned).to_vec(),
+            readings: readings
+                .map(|template| ReadingTopic::Plain(template.to_owned()))
+                .to_vec(),
         }
     }
 }
@@ -259,6 +294,9 @@ impl Config {
         let paths = single.into_iter().flatten().chain(bundle.rules.iter_mut());
         for path in paths.chain(std::iter::once(&mut self.storage.folder)) {
             *path = base.join(&path);
+        }
+        for link in &mut self.links {
+            link.rebase(base);
         }
     }
 }

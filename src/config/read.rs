@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::{Config, OWN_NAME, Token};
+use super::{Config, Link, OWN_NAME, Token};
 
 /// One mistake in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,8 @@ pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
     Ok(config)
 }
 
-const SECTIONS: &str = "service, http, broker, topics, bundle, engine, storage, delivery, tokens";
+const SECTIONS: &str =
+    "service, http, broker, topics, links, bundle, engine, storage, delivery, tokens";
 
 struct Reader<'t> {
     file: String,
@@ -81,7 +82,8 @@ impl<'t> Reader<'t> {
                 "engine" => self.section(value, &mut config.engine),
                 "storage" => self.section(value, &mut config.storage),
                 "delivery" => self.section(value, &mut config.delivery),
-                "tokens" => config.tokens = self.tokens(value),
+                "tokens" => config.tokens = self.list("tokens", value),
+                "links" => config.links = self.list::<Link>("links", value),
                 other => {
                     let message = format!("unknown section `{other}`; the sections are {SECTIONS}");
                     self.problem(key.span().start, message);
@@ -91,22 +93,22 @@ impl<'t> Reader<'t> {
         config
     }
 
-    fn tokens(&mut self, value: Spanned<DeValue<'t>>) -> Vec<Token> {
+    fn list<T: DeserializeOwned>(&mut self, key: &str, value: Spanned<DeValue<'t>>) -> Vec<T> {
         let start = value.span().start;
         let DeValue::Array(entries) = value.into_inner() else {
             self.problem(
                 start,
-                "`tokens` is a list: write [[tokens]] above each".to_owned(),
+                format!("`{key}` is a list: write [[{key}]] above each"),
             );
             return Vec::new();
         };
-        let mut tokens = Vec::new();
+        let mut list = Vec::new();
         for entry in entries {
-            let mut token = None;
-            self.section(entry, &mut token);
-            tokens.extend(token);
+            let mut item = None;
+            self.section(entry, &mut item);
+            list.extend(item);
         }
-        tokens
+        list
     }
 
     /// Reads one section into `target`; on mistakes `target` keeps its default.
@@ -159,6 +161,11 @@ impl<'t> Reader<'t> {
         {
             let message = "`sender` must be a name without spaces, commas, < and &, such as duty@city.example";
             self.at_value("sender", message.to_owned());
+        }
+        for (index, link) in config.links.iter().enumerate() {
+            if let Some(message) = link.problem(&config.links[..index]) {
+                self.at_value(&format!("\"{}\"", link.name), message);
+            }
         }
         for (index, token) in config.tokens.iter().enumerate() {
             let message = wrong_token(token).or_else(|| wrong_name(token, &config.tokens[..index]));

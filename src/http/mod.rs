@@ -28,6 +28,7 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use citywatch_alerting::Ledger;
 use citywatch_alerting::ledger::AlertState;
+use citywatch_ingest::link::LinkBoard;
 use citywatch_ingest::{History, Intake, Journal};
 use citywatch_model::{Position, Text};
 use tokio::sync::watch;
@@ -65,6 +66,7 @@ pub struct Parts {
     pub history: History,
     pub backtests: Backtests,
     pub journal: Journal,
+    pub links: LinkBoard,
     pub facts: watch::Receiver<Arc<Facts>>,
     pub booked: watch::Receiver<Position>,
     pub notes: Notes,

@@ -4,9 +4,10 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
+use citywatch_ingest::decode::Format;
 use citywatch_ingest::{
-    Door, HistoryError, IntakeError, Message, RejectedPayload, Rejection, StoredReading,
+    Door, Form, HistoryError, IntakeError, Message, RejectedPayload, Rejection, StoredReading,
 };
 use citywatch_model::{Time, flags};
 use serde::{Deserialize, Serialize};
@@ -53,15 +54,18 @@ impl From<&Rejection> for Rejected {
     }
 }
 
-/// Brings readings in Citywatch JSON; answers when they are on disk. What can be taken is taken: `rejected`
-/// tells the rest
+/// Brings readings in Citywatch JSON, or in SenML as `application/senml+json`; answers when they are on disk. What
+/// can be taken is taken: `rejected` tells the rest
 #[utoipa::path(post, path = "/api/v1/readings", tag = "readings",
-    request_body(content = serde_json::Value, description = "Citywatch JSON: one object, or an array of them"),
+    request_body(
+        content((serde_json::Value = "application/json"), (serde_json::Value = "application/senml+json")),
+        description = "Citywatch JSON: one object, or an array of them; or a SenML pack (RFC 8428)"),
     responses((status = 200, body = AcceptedReadings), Problems))]
 pub async fn accept(
     State(app): State<App>,
     Device(bearer): Device,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<AcceptedReadings>, Problem> {
     let source = format!("{}@{peer}", bearer.name);
@@ -75,11 +79,14 @@ pub async fn accept(
             return Err(problem);
         }
     };
+    let form = form(&headers);
     let message = Message {
         door: Door::Http,
         source: &source,
         topic: None,
         payload: &payload,
+        form,
+        retained: false,
     };
     let accepted = app.intake.accept(message).await.map_err(unavailable)?;
     let rejected: Vec<Rejected> = accepted.rejected.iter().map(Into::into).collect();
@@ -99,6 +106,24 @@ pub async fn accept(
         position: accepted.position,
         rejected,
     }))
+}
+
+/// Anything but SenML is read as Citywatch JSON, since devices label it in many ways, or not at all.
+fn form(headers: &HeaderMap) -> Form<'static> {
+    let named = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = named
+        .and_then(|text| text.split(';').next())
+        .unwrap_or_default();
+    if essence
+        .trim()
+        .eq_ignore_ascii_case("application/senml+json")
+    {
+        Form::Format(Format::Senml)
+    } else {
+        Form::Usual
+    }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]

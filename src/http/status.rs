@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use citywatch_alerting::ledger::{Act, Summary};
+use citywatch_ingest::link::LinkStatus;
 use citywatch_rules::UnitError;
 use prometheus::{Encoder, TextEncoder};
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,8 @@ pub struct Status {
     pub journal: JournalStatus,
     /// The index of readings
     pub history: HistoryStatus,
+    /// Brokers of others that bring readings
+    pub links: Vec<LinkView>,
     /// Position up to which the alert book is complete
     pub booked: u64,
     /// Sensors in the registry
@@ -84,6 +87,57 @@ pub struct HistoryStatus {
     pub duplicates: u64,
     /// Readings that came again with another value; the first one stayed
     pub conflicts: u64,
+}
+
+/// A link to a broker
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LinkView {
+    /// Its name in the configuration
+    pub name: String,
+    /// Host and port of the broker
+    pub broker: String,
+    /// `up`, `down` or `stopped`; while it is not `up`, no reading arrives by this link
+    pub state: &'static str,
+    /// Since when
+    pub since: String,
+    /// Connections since the start
+    pub connections: u64,
+    /// Reconnections at which the broker had forgotten what it kept for us: readings may be lost
+    pub sessions_lost: u64,
+    /// Why the newest connection failed or ended
+    pub last_error: Option<String>,
+    /// When that was
+    pub last_error_at: Option<String>,
+    /// Messages since the start, repeated ones counted again
+    pub received: u64,
+    /// Messages acknowledged to the broker since the start
+    pub acknowledged: u64,
+    /// Messages of which at least a part was rejected
+    pub rejected: u64,
+    /// Messages that wait for the journal
+    pub unacknowledged: u64,
+    /// Filters that the broker does not let us subscribe to
+    pub refused_topics: Vec<String>,
+}
+
+impl From<LinkStatus> for LinkView {
+    fn from(link: LinkStatus) -> LinkView {
+        LinkView {
+            name: link.name,
+            broker: link.broker,
+            state: link.phase.word(),
+            since: link.since.to_string(),
+            connections: link.connections,
+            sessions_lost: link.sessions_lost,
+            last_error: link.last_error,
+            last_error_at: link.last_error_at.map(|time| time.to_string()),
+            received: link.received,
+            acknowledged: link.acknowledged,
+            rejected: link.rejected,
+            unacknowledged: link.unacknowledged,
+            refused_topics: link.refused_topics,
+        }
+    }
 }
 
 /// A sensor that a rule does not see because its unit does not convert
@@ -135,6 +189,7 @@ pub async fn status(State(app): State<App>, _: Viewer) -> Result<Json<Status>, P
             duplicates: count.duplicates,
             conflicts: count.conflicts,
         },
+        links: app.links.statuses().into_iter().map(Into::into).collect(),
         booked,
         sensors: facts.registry.sensors.len(),
         version: facts.in_force.version,

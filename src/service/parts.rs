@@ -8,14 +8,14 @@ use citywatch_alerting::channel::{CapMqtt, Channel, Publisher, Timeouts, Webhook
 use citywatch_alerting::{Ledger, Outbox, OutboxConfig, Settings};
 use citywatch_ingest::broker::{Access, BrokerConfig, BrokerError, EmbeddedBroker, User};
 use citywatch_ingest::client::{ClientOptions, MqttClient};
-use citywatch_ingest::decode::Format;
+use citywatch_ingest::link::Links;
 use citywatch_ingest::topic::{Template, Templates};
 use citywatch_ingest::{Clock, Intake, Journal, JournalConfig};
 use tokio::net::TcpListener;
 
 use super::{StartError, failed};
 use crate::cap_broker::CapBroker;
-use crate::config::{Config, OWN_NAME, Role};
+use crate::config::{Config, Link, OWN_NAME, ReadingTopic, Role};
 use crate::http::{self, Bearer, Tokens};
 
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -80,7 +80,8 @@ pub fn templates(config: &Config) -> Result<Templates, StartError> {
         .topics
         .readings
         .iter()
-        .map(|text| Template::new(text, Format::Citywatch));
+        .map(ReadingTopic::parts)
+        .map(|(text, format)| Template::new(text, format));
     templates
         .collect::<Result<_, _>>()
         .map(Templates::new)
@@ -139,6 +140,17 @@ fn user(tokens: &Tokens, bearer: &Bearer) -> User {
             subscribe: bearer.may(Role::Viewer),
         },
     }
+}
+
+pub fn open_links(
+    config: &Config,
+    intake: &Intake,
+    clock: &Clock,
+    metrics: &prometheus::Registry,
+) -> Result<Links, StartError> {
+    let links = config.links.iter().map(Link::read);
+    let links = links.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    Links::start(&links, intake, clock, metrics).map_err(failed)
 }
 
 pub fn cap_client(

@@ -9,7 +9,7 @@ use rmqtt::context::ServerContext;
 use rmqtt::types::{AuthResult, ConnectInfo, From, FromType, Id, LastWill, Publish};
 
 use super::{Access, BrokerConfig, User};
-use crate::intake::{Door, Intake, IntakeError, Message};
+use crate::intake::{Door, Form, Intake, IntakeError, Message};
 use crate::metrics::BrokerMetrics;
 
 /// What the handlers reach; emptied when the broker stops, so that idle sessions do not hold the journal.
@@ -146,6 +146,8 @@ impl Rules {
             source: &id.client_id,
             topic: Some(&publish.topic),
             payload: &publish.payload,
+            form: Form::Usual,
+            retained: false,
         };
         match intake.accept(message).await {
             Ok(_) => Ok(()),

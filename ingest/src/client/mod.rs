@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 mod error;
-mod url;
+pub(crate) mod url;
 mod worker;
 
 pub use error::ClientError;
@@ -151,6 +151,12 @@ impl MqttClient {
         options: ClientOptions,
     ) -> Result<MqttClient, ClientError> {
         let broker = Broker::parse(url)?;
+        if broker.tls {
+            return Err(Broker::wrong(
+                url,
+                "asks for TLS, which this client does not speak yet",
+            ));
+        }
         let (commands, command_queue) = mpsc::unbounded_channel();
         let (status_sender, status) = watch::channel(Status::Connecting);
         let window = Arc::new(Semaphore::new(usize::from(options.window.max(1))));

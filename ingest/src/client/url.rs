@@ -1,29 +1,31 @@
-//! Broker URLs: `mqtt://[user:password@]host[:port]`. A password never appears in a message.
+//! Broker URLs: `mqtt://[user:password@]host[:port]`, or `mqtts://` for TLS. A password never appears in a message.
 
 use super::ClientError;
 
 /// Where a broker is and how to log in.
-pub(super) struct Broker {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) credentials: Option<(String, String)>,
+#[derive(Clone)]
+pub(crate) struct Broker {
+    pub(crate) tls: bool,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) credentials: Option<(String, String)>,
 }
 
 impl Broker {
-    pub(super) fn parse(url: &str) -> Result<Broker, ClientError> {
-        let shown = match (url.split_once("://"), url.rsplit_once('@')) {
+    /// What is wrong with a URL, which is shown without its password.
+    pub(crate) fn wrong(url: &str, problem: &'static str) -> ClientError {
+        let url = match (url.split_once("://"), url.rsplit_once('@')) {
             (Some((scheme, _)), Some((_, address))) => format!("{scheme}://…@{address}"),
             _ => url.to_owned(),
         };
-        let wrong = |problem| ClientError::Url {
-            url: shown.clone(),
-            problem,
-        };
-        let rest = match url.split_once("://") {
-            Some(("mqtt" | "tcp", rest)) => rest,
-            Some(("mqtts" | "ssl", _)) => {
-                return Err(wrong("asks for TLS, which this client does not speak yet"));
-            }
+        ClientError::Url { url, problem }
+    }
+
+    pub(crate) fn parse(url: &str) -> Result<Broker, ClientError> {
+        let wrong = |problem| Broker::wrong(url, problem);
+        let (tls, rest) = match url.split_once("://") {
+            Some(("mqtt" | "tcp", rest)) => (false, rest),
+            Some(("mqtts" | "ssl", rest)) => (true, rest),
             Some(_) | None => return Err(wrong("does not start with mqtt://")),
         };
         let (credentials, address) = match rest.rsplit_once('@') {
@@ -38,7 +40,7 @@ impl Broker {
                 port.parse()
                     .map_err(|_| wrong("has a port that is no number up to 65535"))?,
             ),
-            None => (address, 1883),
+            None => (address, if tls { 8883 } else { 1883 }),
         };
         if host.is_empty() {
             return Err(wrong("names no host"));
@@ -51,13 +53,14 @@ impl Broker {
             None => None,
         };
         Ok(Broker {
+            tls,
             host: host.to_owned(),
             port,
             credentials,
         })
     }
 
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 }
@@ -104,7 +107,7 @@ mod tests {
         127.0.0.1:1884 None
         [::1]:1883 Some(("user", "p@ss"))
         [::1]:1883 None
-        broker url `mqtts://…@broker` asks for TLS, which this client does not speak yet: write mqtt://[user:password@]host[:port]
+        broker:8883 Some(("user", "secret"))
         broker url `http://broker` does not start with mqtt://: write mqtt://[user:password@]host[:port]
         broker url `mqtt://broker:port` has a port that is no number up to 65535: write mqtt://[user:password@]host[:port]
         broker url `mqtt://:1883` names no host: write mqtt://[user:password@]host[:port]

@@ -10,10 +10,11 @@ use super::{Context, Decoded, DecodedObservation, DecodedValue};
 use crate::rejected::{Reason, Rejection};
 
 mod fields;
-mod message;
+pub(super) mod message;
 pub(super) mod plain;
 
 pub(crate) use fields::DEFAULT_MEASUREMENT;
+pub(super) use fields::only_measurement;
 use fields::{Wrong, head, number, values_of};
 use message::{malformed, not_an_object, shown, whole};
 
@@ -33,14 +34,7 @@ fn decode_into<'a>(
     payload: &'a [u8],
     context: &Context<'a>,
 ) -> Result<(), Rejection> {
-    if payload.len() > context.max_payload {
-        let (bytes, most) = (payload.len(), context.max_payload);
-        let detail = format!(
-            "the payload has {bytes} bytes, more than the {most} allowed: send smaller arrays"
-        );
-        return Err(whole(Reason::TooLarge, detail));
-    }
-    let text = text_of(payload)?;
+    let text = text_of(payload, context.max_payload)?;
     match text.trim_start_matches(BLANKS).as_bytes().first() {
         None => Err(whole(
             Reason::Empty,
@@ -69,7 +63,14 @@ fn decode_into<'a>(
 }
 
 /// The payload as text, without a byte order mark and blanks at its end.
-fn text_of(payload: &[u8]) -> Result<&str, Rejection> {
+pub(super) fn text_of(payload: &[u8], most: usize) -> Result<&str, Rejection> {
+    if payload.len() > most {
+        let bytes = payload.len();
+        let detail = format!(
+            "the payload has {bytes} bytes, more than the {most} allowed: send smaller arrays"
+        );
+        return Err(whole(Reason::TooLarge, detail));
+    }
     let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
     let text = std::str::from_utf8(payload).map_err(|error| {
         let byte = error.valid_up_to();

@@ -112,7 +112,8 @@ impl<'a> Object<'a> {
 }
 
 impl<'a> Node<'a> {
-    fn read_carefully(text: &'a str) -> Node<'a> {
+    /// The careful road for one value that is valid JSON.
+    pub(super) fn read_carefully(text: &'a str) -> Node<'a> {
         if let Ok(node) = serde_json::from_str(text) {
             return node;
         }

@@ -14,6 +14,7 @@ use crate::rejected::Rejection;
 
 mod citywatch;
 mod json;
+mod senml;
 
 pub(crate) use citywatch::DEFAULT_MEASUREMENT;
 pub(crate) use citywatch::plain::{number as plain_number, reading as plain_reading};
@@ -28,11 +29,13 @@ pub enum Format {
     /// Citywatch JSON, the native payload.
     #[default]
     Citywatch,
+    /// SenML JSON, RFC 8428.
+    Senml,
 }
 
 /// Why a text names no format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a payload format: write citywatch")]
+#[error("`{text}` is not a payload format: write citywatch or senml")]
 pub struct UnknownFormat {
     /// The text as it came.
     pub text: String,
@@ -44,6 +47,7 @@ impl FromStr for Format {
     fn from_str(text: &str) -> Result<Format, UnknownFormat> {
         match text {
             "citywatch" => Ok(Format::Citywatch),
+            "senml" => Ok(Format::Senml),
             _ => Err(UnknownFormat {
                 text: text.to_owned(),
             }),
@@ -55,6 +59,7 @@ impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Format::Citywatch => "citywatch",
+            Format::Senml => "senml",
         })
     }
 }
@@ -113,5 +118,6 @@ pub struct Decoded<'a> {
 pub fn decode<'a>(format: Format, payload: &'a [u8], context: &Context<'a>) -> Decoded<'a> {
     match format {
         Format::Citywatch => citywatch::decode(payload, context),
+        Format::Senml => senml::decode(payload, context),
     }
 }

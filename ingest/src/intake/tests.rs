@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use citywatch_model::{Body, Observation, Registry, Sensor, Time, flags, name};
 
-use super::{Accepted, Door, Intake, IntakeConfig, IntakeError, Message};
+use super::{Accepted, Door, Form, Intake, IntakeConfig, IntakeError, Message};
 use crate::rejected::Reason;
 use crate::{Clock, History, Journal, JournalConfig, JournalError};
 
@@ -67,6 +67,8 @@ impl Bench {
             source: "client-1",
             topic: Some(topic),
             payload: payload.as_bytes(),
+            form: Form::Usual,
+            retained: false,
         };
         self.intake.accept(message).await.unwrap()
     }
@@ -250,6 +252,8 @@ async fn nothing_is_answered_that_is_not_on_disk() {
         source: "127.0.0.1",
         topic: None,
         payload: br#"{"sensor":"g-1","value":1}"#,
+        form: Form::Usual,
+        retained: false,
     };
     let refused = bench.intake.accept(message).await.unwrap_err();
     assert_eq!(refused, IntakeError::Journal(JournalError::Closed));

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use citywatch_ingest::broker::{BrokerConfig, BrokerError, EmbeddedBroker};
 use citywatch_ingest::client::{ClientOptions, MqttClient};
+use citywatch_ingest::link::{LinkConfig, LinkError, Links};
 use citywatch_ingest::{Clock, History, Intake, IntakeConfig, Journal, JournalConfig, Reason};
-use citywatch_model::{Body, Observation, Registry};
+use citywatch_model::{Body, LinkState, Observation, Registry};
 use rumqttc::{AsyncClient, EventLoop, LastWill, MqttOptions};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
@@ -18,17 +19,27 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 pub struct House {
     pub journal: Journal,
+    pub history: History,
     intake: Intake,
     _folder: TempDir,
 }
 
 impl House {
     pub fn new() -> House {
+        House::with_free_space_mark(0)
+    }
+
+    /// One whose journal refuses every reading, as on a full disk.
+    pub fn full_disk() -> House {
+        House::with_free_space_mark(u64::MAX)
+    }
+
+    fn with_free_space_mark(free_space_mark: u64) -> House {
         let folder = TempDir::new().unwrap();
         let metrics = prometheus::Registry::new();
         let clock = Clock::wall();
         let config = JournalConfig {
-            free_space_mark: 0,
+            free_space_mark,
             ..JournalConfig::new(folder.path().join("journal"))
         };
         let journal = Journal::open(config, clock.clone(), &metrics).unwrap();
@@ -37,7 +48,7 @@ impl House {
         let registry = Arc::new(Registry::default());
         let intake = Intake::new(
             journal.clone(),
-            history,
+            history.clone(),
             clock,
             registry,
             IntakeConfig::default(),
@@ -46,6 +57,7 @@ impl House {
         .unwrap();
         House {
             journal,
+            history,
             intake,
             _folder: folder,
         }
@@ -64,17 +76,47 @@ impl House {
         EmbeddedBroker::start(config, self.intake.clone(), metrics).await
     }
 
+    /// Links to brokers, with metrics of their own.
+    pub fn links(&self, configs: &[LinkConfig]) -> Result<Links, LinkError> {
+        let metrics = prometheus::Registry::new();
+        Links::start(configs, &self.intake, &Clock::wall(), &metrics)
+    }
+
     /// Everything that the journal holds at this moment.
-    pub fn observations(&self) -> Vec<Observation> {
+    pub fn bodies(&self) -> Vec<Body> {
         let mut reader = self.journal.reader(0);
-        let mut observations = Vec::new();
+        let mut bodies = Vec::new();
         while let Some(records) = reader.try_next().unwrap() {
-            observations.extend(records.iter().filter_map(|record| match &record.body {
-                Body::Observation(observation) => Some(observation.clone()),
-                _ => None,
-            }));
+            bodies.extend(records.iter().map(|record| record.body.clone()));
         }
-        observations
+        bodies
+    }
+
+    /// The readings among it.
+    pub fn observations(&self) -> Vec<Observation> {
+        let observation = |body| match body {
+            Body::Observation(observation) => Some(observation),
+            _ => None,
+        };
+        self.bodies().into_iter().filter_map(observation).collect()
+    }
+
+    /// The changes of links among it.
+    pub fn link_states(&self) -> Vec<LinkState> {
+        let state = |body| match body {
+            Body::Link { state, .. } => Some(state),
+            _ => None,
+        };
+        self.bodies().into_iter().filter_map(state).collect()
+    }
+
+    /// Brings the history up to what the journal holds now.
+    pub async fn follow(&self) {
+        let (history, journal) = (self.history.clone(), self.journal.clone());
+        let following = tokio::spawn(async move { history.follow(&journal).await });
+        let last = self.journal.last();
+        until(|| self.history.cursor() >= last).await;
+        following.abort();
     }
 
     pub fn rejected(&self) -> Vec<Reason> {

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::watch::Alarms;
-use crate::cli::Simulate;
+use crate::cli::{PayloadFormat, Simulate};
 use crate::latency::{Latencies, unix_time};
 
 /// What is to be published.
@@ -22,6 +22,7 @@ pub struct Load {
     connections: u32,
     sensors: u32,
     batch: u32,
+    format: PayloadFormat,
     message_period: Duration,
     length: Duration,
     alarm_every: u64,
@@ -57,6 +58,7 @@ impl Load {
             connections: options.connections,
             sensors: options.sensors,
             batch: options.batch,
+            format: options.format,
             message_period: Duration::from_secs_f64(
                 f64::from(options.connections) / messages_a_second,
             ),
@@ -145,16 +147,24 @@ impl Load {
                 (number.wrapping_mul(7919) % 900) as f64 / 10.0
             };
             let millis = unix_time().as_millis();
-            let written = write!(
-                payload,
-                "{{\"sensor\":\"sim-{sensor:05}\",\"ts\":{millis},\"measurement\":\"load\",\"value\":{value}}}"
-            );
+            let written = match self.format {
+                PayloadFormat::Citywatch => write!(
+                    payload,
+                    "{{\"sensor\":\"sim-{sensor:05}\",\"ts\":{millis},\"measurement\":\"load\",\"value\":{value}}}"
+                ),
+                PayloadFormat::Senml => write!(
+                    payload,
+                    "{{\"bn\":\"sim-{sensor:05}:\",\"n\":\"load\",\"t\":{}.{:03},\"v\":{value}}}",
+                    millis / 1_000,
+                    millis % 1_000
+                ),
+            };
             debug_assert!(written.is_ok());
             if alarm {
                 raised.push(sensor);
             }
         }
-        if self.batch == 1 {
+        if self.batch == 1 && self.format == PayloadFormat::Citywatch {
             (payload.split_off(1), raised)
         } else {
             (payload + "]", raised)

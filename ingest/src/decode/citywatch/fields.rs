@@ -149,7 +149,10 @@ pub(super) fn values_of<'a>(
     Ok(all)
 }
 
-pub(super) fn only_measurement(registry: &Registry, sensor: &str) -> Option<&'static str> {
+pub(in crate::decode) fn only_measurement(
+    registry: &Registry,
+    sensor: &str,
+) -> Option<&'static str> {
     if registry.sensors.is_empty() {
         return None;
     }

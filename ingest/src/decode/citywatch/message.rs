@@ -8,7 +8,7 @@ use crate::rejected::{Reason, Rejection};
 /// A foreign text in a message is cut to this many characters.
 const SHOWN_CHARS: usize = 60;
 
-pub(super) fn whole(reason: Reason, detail: String) -> Rejection {
+pub(in crate::decode) fn whole(reason: Reason, detail: String) -> Rejection {
     Rejection {
         index: None,
         reason,
@@ -16,7 +16,11 @@ pub(super) fn whole(reason: Reason, detail: String) -> Rejection {
     }
 }
 
-pub(super) fn not_an_object(what: &str, index: Option<usize>, node: &Node<'_>) -> Rejection {
+pub(in crate::decode) fn not_an_object(
+    what: &str,
+    index: Option<usize>,
+    node: &Node<'_>,
+) -> Rejection {
     let detail = format!(
         "{what} is {}: send an object such as {{\"sensor\":\"g-1\",\"value\":1.2}}",
         node.kind()
@@ -29,7 +33,7 @@ pub(super) fn not_an_object(what: &str, index: Option<usize>, node: &Node<'_>) -
 }
 
 /// Says where the text stops being JSON.
-pub(super) fn malformed(text: &str, error: &serde_json::Error) -> Rejection {
+pub(in crate::decode) fn malformed(text: &str, error: &serde_json::Error) -> Rejection {
     let (line, column) = (error.line(), error.column());
     let start = text
         .split_inclusive('\n')
@@ -57,7 +61,7 @@ pub(super) fn malformed(text: &str, error: &serde_json::Error) -> Rejection {
 }
 
 /// Foreign text for a message: short and without control characters.
-pub(super) fn shown(text: &str) -> Cow<'_, str> {
+pub(in crate::decode) fn shown(text: &str) -> Cow<'_, str> {
     let plain = |c: char| !c.is_control();
     if text.len() <= SHOWN_CHARS && text.chars().all(plain) {
         return Cow::Borrowed(text);
