@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use citywatch_alerting::{Ledger, Outbox};
+use citywatch_ingest::archive::Archive;
 use citywatch_ingest::broker::EmbeddedBroker;
 use citywatch_ingest::client::MqttClient;
 use citywatch_ingest::{Clock, History, Intake, IntakeConfig, Journal};
@@ -48,6 +49,7 @@ pub struct Service {
     outbox: Outbox,
     embedded_broker: Option<EmbeddedBroker>,
     cap_broker: Option<MqttClient>,
+    archive: Option<Archive>,
     http_server: JoinHandle<()>,
     stopping: watch::Sender<bool>,
     _lock: FolderLock,
@@ -130,6 +132,7 @@ impl Service {
         let cap_broker = parts::cap_client(config, broker, &own_token)?;
         let outbox = parts::start_outbox(config, &ledger, cap_broker.clone()).await?;
 
+        let archive = parts::start_archive(config, (&journal, &history, &start.clock), &metrics)?;
         let app = App::new(http::Parts {
             name: config.service.name.clone(),
             public_url: parts::public_url(config, http),
@@ -137,6 +140,7 @@ impl Service {
             keeper,
             intake,
             history,
+            archive: archive.clone(),
             backtests: Backtests::default(),
             journal: journal.clone(),
             facts: pipeline.facts.clone(),
@@ -159,6 +163,7 @@ impl Service {
             outbox,
             embedded_broker,
             cap_broker,
+            archive,
             http_server,
             stopping,
             _lock: lock,
@@ -191,6 +196,9 @@ impl Service {
             .is_err()
         {
             tracing::warn!("some HTTP requests did not end within 10 s and are cut off");
+        }
+        if let Some(archive) = self.archive {
+            archive.stop().await;
         }
         self.journal.close().await;
         if tokio::time::timeout(DRAIN_LIMIT, self.pipeline.drained())

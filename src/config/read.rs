@@ -56,7 +56,8 @@ pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
     Ok(config)
 }
 
-const SECTIONS: &str = "service, http, broker, topics, bundle, engine, storage, delivery, tokens";
+const SECTIONS: &str =
+    "service, http, broker, topics, bundle, engine, storage, delivery, archive, tokens";
 
 struct Reader<'t> {
     file: String,
@@ -81,6 +82,7 @@ impl<'t> Reader<'t> {
                 "engine" => self.section(value, &mut config.engine),
                 "storage" => self.section(value, &mut config.storage),
                 "delivery" => self.section(value, &mut config.delivery),
+                "archive" => self.section(value, &mut config.archive),
                 "tokens" => config.tokens = self.tokens(value),
                 other => {
                     let message = format!("unknown section `{other}`; the sections are {SECTIONS}");
@@ -159,6 +161,12 @@ impl<'t> Reader<'t> {
         {
             let message = "`sender` must be a name without spaces, commas, < and &, such as duty@city.example";
             self.at_value("sender", message.to_owned());
+        }
+        if let Some(archive) = &config.archive {
+            let base = Path::new(&self.file).parent().unwrap_or(Path::new(""));
+            for (near, message) in archive.problems(base) {
+                self.at_value(&near, message);
+            }
         }
         for (index, token) in config.tokens.iter().enumerate() {
             let message = wrong_token(token).or_else(|| wrong_name(token, &config.tokens[..index]));
@@ -255,6 +263,18 @@ mod tests {
         let told = problems(&wrong);
         assert!(told.len() == 2 && told[0].contains("two roles"), "{told:?}");
         assert!(told[1].contains("the service's own name"), "{told:?}");
+    }
+
+    #[test]
+    fn an_archive_is_judged_and_its_token_never_shown() {
+        let good = "[archive]\nurl = \"http://127.0.0.1:8086\"\norg = \"o\"\nbucket = \"b\"\n";
+        assert_eq!(problems(good), [""; 0]);
+        let wrong = "[archive]\nurl = \"http://u:s3cret@influx/x\"\norg = \"\"\nbucket = \"b\"\nbatch_points = 0\n\
+                     token = \"t0psecret\"\ntoken_file = \"nowhere\"\ntimeout = \"1ms\"\n";
+        insta::assert_snapshot!(problems(wrong).join("\n"));
+        let file = good.to_owned() + "token_file = \"nowhere\"\n";
+        assert!(problems(&file)[0].contains("nowhere cannot be read"));
+        assert_eq!(problems("[archive]\nurl = \"http://h\"\n").len(), 1);
     }
 
     #[test]

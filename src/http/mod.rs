@@ -3,6 +3,7 @@
 
 mod access;
 mod alerts;
+mod archive;
 mod backtests;
 mod bundle;
 mod call;
@@ -28,6 +29,7 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use citywatch_alerting::Ledger;
 use citywatch_alerting::ledger::AlertState;
+use citywatch_ingest::archive::Archive;
 use citywatch_ingest::{History, Intake, Journal};
 use citywatch_model::{Position, Text};
 use tokio::sync::watch;
@@ -63,6 +65,7 @@ pub struct Parts {
     pub keeper: Keeper,
     pub intake: Intake,
     pub history: History,
+    pub archive: Option<Archive>,
     pub backtests: Backtests,
     pub journal: Journal,
     pub facts: watch::Receiver<Arc<Facts>>,
@@ -154,6 +157,7 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(bundle::version))
         .routes(routes!(status::status))
         .routes(routes!(status::audit))
+        .routes(routes!(archive::refused))
         .split_for_parts()
 }
 
