@@ -1,6 +1,7 @@
 //! Journal -> points: reads what is synced, asks the history what it keeps of it, has it delivered, and moves the
 //! cursor. One portion after the other, each as large as one batch or one block of the journal.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use citywatch_model::{Position, Record, Time};
@@ -115,12 +116,32 @@ impl Inner {
         }
     }
 
-    /// Adds records until there is a batch of points, or the time for one is over; false at the journal's end.
+    /// Adds records until there is a batch of points, or the time for one is over; false at the journal's end. Waits
+    /// for a first record only if the portion has no points.
     async fn gather(&self, reader: &mut Reader, portion: &mut Portion) -> bool {
-        let first = loop {
+        if portion.points.is_empty() {
+            match self.first(reader).await {
+                Some(records) => portion.add(&records),
+                None => return false,
+            }
+        }
+        let deadline = tokio::time::Instant::now() + self.config.flush_every;
+        while portion.points.len() < self.config.batch_points {
+            match timeout_at(deadline, reader.next()).await {
+                Ok(Ok(records)) => portion.add(&records),
+                // an error is met again by the next portion
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        true
+    }
+
+    /// The next records, as long as it takes; `None` at the journal's end.
+    async fn first(&self, reader: &mut Reader) -> Option<Arc<[Record]>> {
+        loop {
             match reader.next().await {
-                Ok(records) => break records,
-                Err(JournalError::Closed) => return false,
+                Ok(records) => return Some(records),
+                Err(JournalError::Closed) => return None,
                 Err(JournalError::Cut { after, first }) => {
                     tracing::error!(
                         after,
@@ -134,17 +155,7 @@ impl Inner {
                     tokio::time::sleep(self.config.longest_wait).await;
                 }
             }
-        };
-        portion.add(&first);
-        let deadline = tokio::time::Instant::now() + self.config.flush_every;
-        while portion.points.len() < self.config.batch_points {
-            match timeout_at(deadline, reader.next()).await {
-                Ok(Ok(records)) => portion.add(&records),
-                // an error is met again by the next portion
-                Ok(Err(_)) | Err(_) => break,
-            }
         }
-        true
     }
 
     /// Puts in the place of each point what the history keeps under its key.

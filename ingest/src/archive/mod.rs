@@ -226,7 +226,7 @@ impl Archive {
         })
     }
 
-    /// Ends at once, whatever is under way: the next start goes on from the cursor.
+    /// Ends at once, whatever is under way: the next start goes on from the cursor. The folder is free then.
     pub async fn stop(&self) {
         self.inner.stop.send_replace(true);
         let thread = self.inner.thread.lock().take();
@@ -237,6 +237,7 @@ impl Archive {
                 "the archive ended in disorder; it goes on from its cursor at the next start"
             );
         }
+        self.inner.store.lock().close();
     }
 }
 

@@ -105,6 +105,11 @@ impl Store {
         Ok(self.open.insert(open))
     }
 
+    /// Frees the folder.
+    pub(super) fn close(&mut self) {
+        self.open = None;
+    }
+
     /// Where the archive `target` stands; `None` if it was never written to.
     pub(super) fn cursor(&self, target: &str) -> Result<Option<Mark>, String> {
         let open = self.open.as_ref().ok_or_else(closed)?;
