@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use citywatch_alerting::{Ledger, Outbox};
+use citywatch_ingest::archive::Archive;
 use citywatch_ingest::broker::EmbeddedBroker;
 use citywatch_ingest::client::MqttClient;
 use citywatch_ingest::link::Links;
@@ -50,6 +51,7 @@ pub struct Service {
     embedded_broker: Option<EmbeddedBroker>,
     links: Links,
     cap_broker: Option<MqttClient>,
+    archive: Option<Archive>,
     http_server: JoinHandle<()>,
     stopping: watch::Sender<bool>,
     _lock: FolderLock,
@@ -133,6 +135,7 @@ impl Service {
         let outbox = parts::start_outbox(config, &ledger, cap_broker.clone()).await?;
 
         let links = parts::open_links(config, &intake, &start.clock, &metrics)?;
+        let archive = parts::start_archive(config, (&journal, &history, &start.clock), &metrics)?;
         let app = App::new(http::Parts {
             name: config.service.name.clone(),
             public_url: parts::public_url(config, http),
@@ -140,6 +143,7 @@ impl Service {
             keeper,
             intake,
             history,
+            archive: archive.clone(),
             backtests: Backtests::default(),
             journal: journal.clone(),
             links: links.board(),
@@ -164,6 +168,7 @@ impl Service {
             embedded_broker,
             links,
             cap_broker,
+            archive,
             http_server,
             stopping,
             _lock: lock,
@@ -197,6 +202,9 @@ impl Service {
             .is_err()
         {
             tracing::warn!("some HTTP requests did not end within 10 s and are cut off");
+        }
+        if let Some(archive) = self.archive {
+            archive.stop().await;
         }
         self.journal.close().await;
         if tokio::time::timeout(DRAIN_LIMIT, self.pipeline.drained())

@@ -1,7 +1,8 @@
 //! From a payload to a synced reading: doors' decoders, the intake, the journal, the history index, the
-//! embedded broker and the MQTT client. Nothing here judges a reading by rules, and nothing is acknowledged
+//! embedded broker, the MQTT client and the archive. Nothing here judges a reading by rules, and nothing is acknowledged
 //! before the journal has synced it.
 
+pub mod archive;
 pub mod broker;
 pub mod client;
 pub mod decode;

@@ -7,7 +7,7 @@ use prometheus::{
     Registry, exponential_buckets,
 };
 
-fn register<C: Collector + Clone + 'static>(
+pub(crate) fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
     collector: C,
 ) -> prometheus::Result<C> {
@@ -16,7 +16,7 @@ fn register<C: Collector + Clone + 'static>(
 }
 
 /// 20 µs to 10 s: the short end is a sync on a good disk, the long end is a person's patience.
-fn seconds(name: &str, help: &str) -> HistogramOpts {
+pub(crate) fn seconds(name: &str, help: &str) -> HistogramOpts {
     let buckets = [
         20e-6, 50e-6, 100e-6, 150e-6, 200e-6, 300e-6, 500e-6, 750e-6, 1e-3, 1.5e-3, 2e-3, 3e-3,
         5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,

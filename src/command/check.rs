@@ -50,6 +50,9 @@ impl Report {
             Ok(config) => config,
             Err(problems) => return problems.iter().for_each(|problem| self.problem(problem)),
         };
+        if let Some(archive) = &config.archive {
+            check_archive(archive, &config.storage.folder);
+        }
         match bundle::read(&config.bundle) {
             Ok(bundle) => {
                 println!(
@@ -127,5 +130,27 @@ impl Report {
                 ExitCode::FAILURE
             }
         }
+    }
+}
+
+/// An archive that does not answer now is no mistake of the configuration, and the service starts without it.
+fn check_archive(archive: &config::Archive, storage: &std::path::Path) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let reached = runtime
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| {
+            let settings = archive.settings(storage)?;
+            let reached = runtime.block_on(citywatch_ingest::archive::reach(&settings));
+            runtime.shutdown_background();
+            reached
+        });
+    match reached {
+        Ok(()) => println!("the archive at {} answers", archive.url),
+        Err(reason) => eprintln!(
+            "warning: the archive at {} does not answer: {reason}\n",
+            archive.url
+        ),
     }
 }

@@ -1,6 +1,7 @@
 //! `citywatch.toml`: what it may say, the defaults, and where its paths lead.
 //! Reading it reports every problem at once; nothing is started here.
 
+mod archive;
 mod links;
 mod read;
 
@@ -11,6 +12,7 @@ use citywatch_ingest::decode::Format;
 use citywatch_model::{Duration, Text};
 use serde::Deserialize;
 
+pub use archive::Archive;
 pub use links::Link;
 pub use read::{Problem, read};
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub storage: Storage,
     /// How warnings are sent.
     pub delivery: Delivery,
+    /// Where every reading is kept once more.
+    pub archive: Option<Archive>,
     /// Who may use the API and the broker.
     pub tokens: Vec<Token>,
 }
@@ -290,9 +294,11 @@ impl Config {
     /// Makes relative paths start at `base`.
     fn rebase(&mut self, base: &Path) {
         let bundle = &mut self.bundle;
+        let archive = self.archive.as_mut();
+        let token_file = archive.and_then(|archive| archive.token_file.as_mut());
         let single = [&mut bundle.sensors, &mut bundle.zones, &mut bundle.plans];
         let paths = single.into_iter().flatten().chain(bundle.rules.iter_mut());
-        for path in paths.chain(std::iter::once(&mut self.storage.folder)) {
+        for path in paths.chain([&mut self.storage.folder]).chain(token_file) {
             *path = base.join(&path);
         }
         for link in &mut self.links {

@@ -57,7 +57,7 @@ pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
 }
 
 const SECTIONS: &str =
-    "service, http, broker, topics, links, bundle, engine, storage, delivery, tokens";
+    "service, http, broker, topics, links, bundle, engine, storage, delivery, archive, tokens";
 
 struct Reader<'t> {
     file: String,
@@ -84,6 +84,7 @@ impl<'t> Reader<'t> {
                 "delivery" => self.section(value, &mut config.delivery),
                 "tokens" => config.tokens = self.list("tokens", value),
                 "links" => config.links = self.list::<Link>("links", value),
+                "archive" => self.section(value, &mut config.archive),
                 other => {
                     let message = format!("unknown section `{other}`; the sections are {SECTIONS}");
                     self.problem(key.span().start, message);
@@ -165,6 +166,12 @@ impl<'t> Reader<'t> {
         for (index, link) in config.links.iter().enumerate() {
             if let Some(message) = link.problem(&config.links[..index]) {
                 self.at_value(&format!("\"{}\"", link.name), message);
+            }
+        }
+        if let Some(archive) = &config.archive {
+            let base = Path::new(&self.file).parent().unwrap_or(Path::new(""));
+            for (near, message) in archive.problems(base) {
+                self.at_value(&near, message);
             }
         }
         for (index, token) in config.tokens.iter().enumerate() {
@@ -262,6 +269,18 @@ mod tests {
         let told = problems(&wrong);
         assert!(told.len() == 2 && told[0].contains("two roles"), "{told:?}");
         assert!(told[1].contains("the service's own name"), "{told:?}");
+    }
+
+    #[test]
+    fn an_archive_is_judged_and_its_token_never_shown() {
+        let good = "[archive]\nurl = \"http://127.0.0.1:8086\"\norg = \"o\"\nbucket = \"b\"\n";
+        assert_eq!(problems(good), [""; 0]);
+        let wrong = "[archive]\nurl = \"http://u:s3cret@influx/x\"\norg = \"\"\nbucket = \"b\"\nbatch_points = 0\n\
+                     token = \"t0psecret\"\ntoken_file = \"nowhere\"\ntimeout = \"1ms\"\n";
+        insta::assert_snapshot!(problems(wrong).join("\n"));
+        let file = good.to_owned() + "token_file = \"nowhere\"\n";
+        assert!(problems(&file)[0].contains("nowhere cannot be read"));
+        assert_eq!(problems("[archive]\nurl = \"http://h\"\n").len(), 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod access;
 mod alerts;
+mod archive;
 mod backtests;
 mod bundle;
 mod call;
@@ -28,6 +29,7 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use citywatch_alerting::Ledger;
 use citywatch_alerting::ledger::AlertState;
+use citywatch_ingest::archive::Archive;
 use citywatch_ingest::link::LinkBoard;
 use citywatch_ingest::{History, Intake, Journal};
 use citywatch_model::{Position, Text};
@@ -64,6 +66,7 @@ pub struct Parts {
     pub keeper: Keeper,
     pub intake: Intake,
     pub history: History,
+    pub archive: Option<Archive>,
     pub backtests: Backtests,
     pub journal: Journal,
     pub links: LinkBoard,
@@ -156,6 +159,7 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(bundle::version))
         .routes(routes!(status::status))
         .routes(routes!(status::audit))
+        .routes(routes!(archive::refused))
         .split_for_parts()
 }
 

@@ -155,25 +155,27 @@ pub struct Reading {
 
 impl From<&StoredReading> for Reading {
     fn from(reading: &StoredReading) -> Reading {
-        let words = [
-            (flags::NO_TIME, "no_time"),
-            (flags::FUTURE, "future"),
-            (flags::UNKNOWN_SENSOR, "unknown_sensor"),
-            (flags::IMPLAUSIBLE, "implausible"),
-        ];
         Reading {
             measurement: reading.measurement.to_string(),
             value: reading.value,
             unit: reading.unit.to_string(),
             time: reading.time.to_string(),
             arrival: reading.arrival.to_string(),
-            flags: words
-                .iter()
-                .filter(|(bit, _)| reading.flags & bit != 0)
-                .map(|(_, word)| *word)
-                .collect(),
+            flags: flag_words(reading.flags),
         }
     }
+}
+
+/// Bits of [`flags`] as words.
+pub fn flag_words(bits: u8) -> Vec<&'static str> {
+    let words = [
+        (flags::NO_TIME, "no_time"),
+        (flags::FUTURE, "future"),
+        (flags::UNKNOWN_SENSOR, "unknown_sensor"),
+        (flags::IMPLAUSIBLE, "implausible"),
+    ];
+    let set = words.into_iter().filter(|(bit, _)| bits & bit != 0);
+    set.map(|(_, word)| word).collect()
 }
 
 /// Which readings

@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::access::Viewer;
+use super::archive::ArchiveView;
 use super::problem::{Problem, Query};
 use super::view::Problems;
 
@@ -31,6 +32,9 @@ pub async fn ready(State(app): State<App>) -> Response {
 
 /// Prometheus text.
 pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
+    if let Some(archive) = &app.archive {
+        archive.observe();
+    }
     let encoder = TextEncoder::new();
     let mut text = Vec::new();
     encoder
@@ -53,6 +57,9 @@ pub struct Status {
     pub history: HistoryStatus,
     /// Brokers of others that bring readings
     pub links: Vec<LinkView>,
+    /// The copy of all readings in InfluxDB; absent if none is configured
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveView>,
     /// Position up to which the alert book is complete
     pub booked: u64,
     /// Sensors in the registry
@@ -190,6 +197,7 @@ pub async fn status(State(app): State<App>, _: Viewer) -> Result<Json<Status>, P
             conflicts: count.conflicts,
         },
         links: app.links.statuses().into_iter().map(Into::into).collect(),
+        archive: app.archive.as_ref().map(|archive| archive.status().into()),
         booked,
         sensors: facts.registry.sensors.len(),
         version: facts.in_force.version,

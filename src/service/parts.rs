@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use citywatch_alerting::channel::{CapMqtt, Channel, Publisher, Timeouts, Webhook};
 use citywatch_alerting::{Ledger, Outbox, OutboxConfig, Settings};
+use citywatch_ingest::archive::{Archive, Sources};
 use citywatch_ingest::broker::{Access, BrokerConfig, BrokerError, EmbeddedBroker, User};
 use citywatch_ingest::client::{ClientOptions, MqttClient};
 use citywatch_ingest::link::Links;
 use citywatch_ingest::topic::{Template, Templates};
-use citywatch_ingest::{Clock, Intake, Journal, JournalConfig};
+use citywatch_ingest::{Clock, History, Intake, Journal, JournalConfig};
 use tokio::net::TcpListener;
 
 use super::{StartError, failed};
@@ -175,6 +176,24 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     address
+}
+
+pub fn start_archive(
+    config: &Config,
+    (journal, history, clock): (&Journal, &History, &Clock),
+    metrics: &prometheus::Registry,
+) -> Result<Option<Archive>, StartError> {
+    let Some(archive) = &config.archive else {
+        return Ok(None);
+    };
+    let settings = archive.settings(&config.storage.folder).map_err(failed)?;
+    let sources = Sources {
+        journal: journal.clone(),
+        history: history.clone(),
+        clock: clock.clone(),
+    };
+    let archive = Archive::start(settings, sources, metrics).map_err(failed)?;
+    Ok(Some(archive))
 }
 
 pub async fn start_outbox(

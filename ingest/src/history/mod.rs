@@ -30,6 +30,7 @@ mod buckets;
 mod error;
 mod follow;
 mod index;
+mod kept;
 mod observations;
 mod store;
 #[cfg(test)]

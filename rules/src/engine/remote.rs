@@ -109,8 +109,11 @@ impl Remotes {
             };
             let newer = remote.time.is_none_or(|time| observation.time > time);
             let converted = converted(value.value, value.unit, remote.key.unit);
-            if let (true, true, Some(converted)) = (newer, limits.plausible(value.value, observation.flags), converted)
-            {
+            if let (true, true, Some(converted)) = (
+                newer,
+                limits.plausible(value.value, observation.flags),
+                converted,
+            ) {
                 remote.time = Some(observation.time);
                 remote.value = converted;
                 remote.fresh = step;

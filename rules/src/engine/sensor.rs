@@ -88,7 +88,11 @@ impl SensorState {
     pub(super) fn hear(&mut self, observation: &Observation) -> bool {
         let known = self.tracks.len();
         for value in &observation.values {
-            if self.profile.limits.plausible(value.value, observation.flags) && self.track(value.measurement).is_none()
+            if self
+                .profile
+                .limits
+                .plausible(value.value, observation.flags)
+                && self.track(value.measurement).is_none()
             {
                 self.tracks.push(Track {
                     measurement: value.measurement,
@@ -129,7 +133,11 @@ impl SensorState {
     ) {
         for value in &observation.values {
             tally.counts_mut().readings += 1;
-            if !self.profile.limits.plausible(value.value, observation.flags) {
+            if !self
+                .profile
+                .limits
+                .plausible(value.value, observation.flags)
+            {
                 tally.counts_mut().implausible += 1;
                 continue;
             }
