@@ -13,6 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use super::{Inner, lock};
 use crate::channel::{Endpoint, SendFailure, SendOrder, Sent};
 use crate::ledger::{Job, Outcome, Report};
+use crate::links::ReceiptOf;
 use crate::settings::wall_clock;
 
 /// What keeps its order.
@@ -165,10 +166,12 @@ impl Inner {
         let endpoint = directory
             .endpoint(&job.recipient, &job.channel, &job.address)
             .ok_or("the address is no longer in the plans: put it back and try again")?;
-        let channel = self
-            .channels
-            .get(job.channel.as_str())
-            .ok_or_else(|| format!("the channel {} is not switched on", job.channel))?;
+        let channel = self.channels.get(job.channel.as_str()).ok_or_else(|| {
+            format!(
+                "the channel {} is not switched on: configure it in citywatch.toml",
+                job.channel
+            )
+        })?;
         Ok((endpoint.clone(), channel))
     }
 
@@ -179,7 +182,8 @@ impl Inner {
         channel: &super::Served,
     ) -> [Option<OwnedSemaphorePermit>; 2] {
         let acquire = |limit: Arc<Semaphore>| async move { limit.acquire_owned().await.ok() };
-        let host = acquire(self.host(format!("{} {}", endpoint.kind(), endpoint.host()))).await;
+        let name = format!("{} {}", endpoint.kind(), endpoint.host());
+        let host = acquire(self.host(name, channel.channel.concurrent())).await;
         [host, acquire(Arc::clone(&channel.limit)).await]
     }
 
@@ -191,14 +195,7 @@ impl Inner {
         channel: &super::Served,
     ) -> Tried {
         let job = &waiting.job;
-        let order = SendOrder {
-            message_id: job.message_id.clone(),
-            attempt: number,
-            endpoint,
-            warning: Arc::clone(&job.warning),
-            cap_xml: Arc::clone(&job.cap),
-            recipient: job.recipient.clone(),
-        };
+        let order = self.order(job, number, endpoint).await;
         let (at, started) = (wall_clock(), Instant::now());
         let (limit, sender) = (self.config.attempt_timeout, Arc::clone(&channel.channel));
         // a task of its own: a channel that panics fails one attempt, not the lane
@@ -218,6 +215,9 @@ impl Inner {
             metrics.accepted(&job.channel, committed.elapsed());
         }
         metrics.attempted(&job.channel, outcome.attempt().unwrap_or_default(), took);
+        let worked = matches!(outcome, Outcome::Accepted | Outcome::Delivered);
+        let notes = &self.ledger.shared.channel_notes;
+        notes.attempted(&job.channel, worked, at, &detail);
         Tried {
             report: Report {
                 delivery: job.delivery,
@@ -229,6 +229,41 @@ impl Inner {
                 outcome,
             },
             after,
+        }
+    }
+
+    /// The attempt as its channel needs it.
+    async fn order(&self, job: &Job, number: u32, endpoint: Endpoint) -> SendOrder {
+        let (links, now) = (&self.ledger.shared.settings.links, self.ledger.now());
+        let (mut answer_url, mut receipt_url, mut earlier) = (None, None, Vec::new());
+        if let Endpoint::Sms { .. } | Endpoint::Mail { .. } = endpoint {
+            answer_url = links
+                .as_ref()
+                .map(|links| links.answer_url(job.delivery, job.warning.expires));
+        }
+        if let Endpoint::Sms { .. } = endpoint {
+            let of = ReceiptOf {
+                delivery: job.delivery,
+                attempt: number,
+            };
+            receipt_url = links.as_ref().map(|links| links.receipt_url(of, now));
+        }
+        if let Endpoint::Mail { .. } = endpoint {
+            earlier = self.ledger.told_before(job).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, delivery = job.delivery, "a mail goes out without naming the earlier ones");
+                Vec::new()
+            });
+        }
+        SendOrder {
+            message_id: job.message_id.clone(),
+            attempt: number,
+            endpoint,
+            warning: Arc::clone(&job.warning),
+            cap_xml: Arc::clone(&job.cap),
+            recipient: job.recipient.clone(),
+            answer_url,
+            receipt_url,
+            earlier,
         }
     }
 
