@@ -1,6 +1,7 @@
 //! `citywatch.toml`: what it may say, the defaults, and where its paths lead.
 //! Reading it reports every problem at once; nothing is started here.
 
+mod channels;
 mod read;
 
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use citywatch_model::{Duration, Text};
 use serde::Deserialize;
 
+pub use channels::{Mail, Sms, unserved};
 pub use read::{Problem, read};
 
 /// The name under which the service speaks to its own broker and API; no token may bear it.
@@ -33,6 +35,10 @@ pub struct Config {
     pub storage: Storage,
     /// How warnings are sent.
     pub delivery: Delivery,
+    /// The SMS gateway, if there is one.
+    pub sms: Option<Sms>,
+    /// The mail server, if there is one.
+    pub mail: Option<Mail>,
     /// Who may use the API and the broker.
     pub tokens: Vec<Token>,
 }
@@ -257,6 +263,8 @@ impl Config {
         let bundle = &mut self.bundle;
         let single = [&mut bundle.sensors, &mut bundle.zones, &mut bundle.plans];
         let paths = single.into_iter().flatten().chain(bundle.rules.iter_mut());
+        let paths = paths.chain(self.sms.iter_mut().flat_map(Sms::paths));
+        let paths = paths.chain(self.mail.iter_mut().flat_map(Mail::paths));
         for path in paths.chain(std::iter::once(&mut self.storage.folder)) {
             *path = base.join(&path);
         }

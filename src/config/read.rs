@@ -56,7 +56,7 @@ pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
     Ok(config)
 }
 
-const SECTIONS: &str = "service, http, broker, topics, bundle, engine, storage, delivery, tokens";
+const SECTIONS: &str = "service, http, broker, topics, bundle, engine, storage, delivery, sms, mail, tokens";
 
 struct Reader<'t> {
     file: String,
@@ -81,6 +81,8 @@ impl<'t> Reader<'t> {
                 "engine" => self.section(value, &mut config.engine),
                 "storage" => self.section(value, &mut config.storage),
                 "delivery" => self.section(value, &mut config.delivery),
+                "sms" => self.section(value, &mut config.sms),
+                "mail" => self.section(value, &mut config.mail),
                 "tokens" => config.tokens = self.tokens(value),
                 other => {
                     let message = format!("unknown section `{other}`; the sections are {SECTIONS}");
@@ -159,6 +161,9 @@ impl<'t> Reader<'t> {
         {
             let message = "`sender` must be a name without spaces, commas, < and &, such as duty@city.example";
             self.at_value("sender", message.to_owned());
+        }
+        for (needle, message) in super::channels::judge(config) {
+            self.at_value(&needle, message);
         }
         for (index, token) in config.tokens.iter().enumerate() {
             let message = wrong_token(token).or_else(|| wrong_name(token, &config.tokens[..index]));
@@ -255,6 +260,19 @@ mod tests {
         let told = problems(&wrong);
         assert!(told.len() == 2 && told[0].contains("two roles"), "{told:?}");
         assert!(told[1].contains("the service's own name"), "{told:?}");
+    }
+
+    #[test]
+    fn gateways_are_judged_as_a_whole() {
+        let text = "[sms]\nurl = \"gateway/sendsms\"\nusername = \"cw\"\nmax_parts = 1\ntimeout = \"40s\"\n\n\
+            [mail]\nhost = \"smtp.city.example:587\"\nsecurity = \"none\"\nusername = \"cw\"\npassword = \"x\"\nfrom = \"duty\"\nconcurrent = 0\n";
+        insta::assert_snapshot!(problems(text).join("\n"));
+        let good = "[service]\npublic_url = \"https://warn.city.example\"\n\
+            [sms]\nurl = \"http://10.0.0.2:13013/cgi-bin/sendsms\"\nusername = \"cw\"\npassword_file = \"sms.password\"\n\
+            [mail]\nhost = \"smtp.city.example\"\nfrom = \"duty@city.example\"\n";
+        assert_eq!(problems(good), [""; 0]);
+        let hidden = format!("{:?}", toml::from_str::<super::super::Sms>("url = \"http://h\"\nusername = \"cw\"\npassword = \"s3cret\"\n").unwrap());
+        assert!(!hidden.contains("s3cret"), "{hidden}");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use mail::{Mail, MailAddress, MailAddressError, MailError, MailSettings, Sec
 pub use phone::{Phone, PhoneError};
 pub use signature::{Secret, SecretError};
 pub use sms::{Receipts, Sms, SmsSettings};
-pub use tls::TrustError;
+pub use tls::{TrustError, authorities_are_readable};
 pub use topic::{TopicError, TopicTemplate};
 pub use webhook::{Timeouts, Webhook};
 

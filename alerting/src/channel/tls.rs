@@ -47,6 +47,14 @@ pub(super) fn config(ca_file: Option<&Path>) -> Result<ClientConfig, TrustError>
     )
 }
 
+/// Looks at the file that a channel names, if it names one.
+///
+/// # Errors
+/// If it cannot be read or holds no certificate.
+pub fn authorities_are_readable(ca_file: Option<&Path>) -> Result<(), TrustError> {
+    ca_file.map_or(Ok(()), |path| authorities(path).map(drop))
+}
+
 /// The certificates of a PEM file, at least one of which must be of use.
 pub(super) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     let failed = |why: String| TrustError::File {
