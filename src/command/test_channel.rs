@@ -11,8 +11,8 @@ use citywatch_alerting::channel::{
     CAP_MQTT, Channel, Endpoint, KINDS, MAIL, Recipient, SMS, SendOrder, Sent, WEBHOOK,
 };
 use citywatch_alerting::directory::Department;
-use citywatch_alerting::warning::{Area, Cause, Scope, Status, Warning, WarningKind};
 use citywatch_alerting::wall_clock;
+use citywatch_alerting::warning::{Area, Cause, Scope, Status, Warning, WarningKind};
 use citywatch_model::{Duration as Span, Level, Text, name};
 
 use crate::cli::TestChannel;
@@ -134,9 +134,7 @@ fn targets(options: &TestChannel, config: &Config) -> Result<Vec<(Recipient, End
 fn of_department(id: &str, config: &Config) -> Result<Vec<(Recipient, Endpoint)>, Refusal> {
     let bundle = bundle::read(&config.bundle).map_err(Refusal::Problems)?;
     let departments = &bundle.directory.departments;
-    let found = departments
-        .values()
-        .find(|department| department.id == *id);
+    let found = departments.values().find(|department| department.id == *id);
     let Some(department) = found else {
         let known: Vec<&str> = departments.keys().map(|id| id.as_str()).collect();
         return Err(Refusal::Usage(format!(

@@ -166,7 +166,11 @@ pub(super) fn judge(config: &Config) -> Vec<Wrong> {
     if config.sms.is_none() && config.mail.is_none() {
         return wrong;
     }
-    let section = if config.sms.is_some() { "[sms]" } else { "[mail]" };
+    let section = if config.sms.is_some() {
+        "[sms]"
+    } else {
+        "[mail]"
+    };
     match &config.service.public_url {
         None => say(
             section,
@@ -197,7 +201,12 @@ fn judge_sms(sms: &Sms, say: &mut dyn FnMut(&str, String)) {
         );
     }
     limits("[sms]", sms.timeout, sms.concurrent, say);
-    one_password("[sms]", sms.password.is_some(), sms.password_file.is_some(), say);
+    one_password(
+        "[sms]",
+        sms.password.is_some(),
+        sms.password_file.is_some(),
+        say,
+    );
     if sms.password.is_none() && sms.password_file.is_none() {
         say(
             "[sms]",
@@ -221,7 +230,12 @@ fn judge_mail(mail: &Mail, say: &mut dyn FnMut(&str, String)) {
     }
     limits("[mail]", mail.timeout, mail.concurrent, say);
     let password = mail.password.is_some() || mail.password_file.is_some();
-    one_password("[mail]", mail.password.is_some(), mail.password_file.is_some(), say);
+    one_password(
+        "[mail]",
+        mail.password.is_some(),
+        mail.password_file.is_some(),
+        say,
+    );
     if mail.username.is_some() != password {
         say(
             "[mail]",
@@ -240,7 +254,9 @@ fn limits(section: &str, timeout: Span, concurrent: usize, say: &mut dyn FnMut(&
     if timeout < SHORTEST || timeout > LONGEST {
         say(
             "timeout",
-            format!("`timeout` under {section} must lie between 1s and 25s: an attempt ends after 30s"),
+            format!(
+                "`timeout` under {section} must lie between 1s and 25s: an attempt ends after 30s"
+            ),
         );
     }
     if !(1..=256).contains(&concurrent) {
@@ -266,7 +282,11 @@ fn is_near(host: &str) -> bool {
 
 /// An address that links can be put behind.
 fn web_address(text: &str) -> Result<url::Url, String> {
-    let wrong = |why: &str| format!("`{text}` {why}: write http://HOST or https://HOST, with a port and a path if need be");
+    let wrong = |why: &str| {
+        format!(
+            "`{text}` {why}: write http://HOST or https://HOST, with a port and a path if need be"
+        )
+    };
     let url = text
         .parse::<url::Url>()
         .map_err(|error| wrong(&format!("is no web address ({error})")))?;
@@ -353,9 +373,7 @@ impl Mail {
             port: self.port.unwrap_or(security.port()),
             security,
             credentials: self.username.clone().zip(password.map_err(named)?),
-            from: from.map_err(
-                |error: MailAddressError| named(error.to_string()),
-            )?,
+            from: from.map_err(|error: MailAddressError| named(error.to_string()))?,
             from_name: name.to_owned(),
             timeout: std_time(self.timeout),
             concurrent: self.concurrent,
@@ -395,7 +413,10 @@ pub fn unserved(config: &Config, directory: &Directory) -> Vec<(&'static str, St
             ));
         }
         for plan in directory.plans.values() {
-            let mut levels = plan.levels.values().filter_map(|level| level.channels.as_ref());
+            let mut levels = plan
+                .levels
+                .values()
+                .filter_map(|level| level.channels.as_ref());
             if levels.any(|kinds| kinds.iter().any(|named| named == kind)) {
                 problems.push((
                     kind,

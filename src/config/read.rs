@@ -56,7 +56,8 @@ pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
     Ok(config)
 }
 
-const SECTIONS: &str = "service, http, broker, topics, bundle, engine, storage, delivery, sms, mail, tokens";
+const SECTIONS: &str =
+    "service, http, broker, topics, bundle, engine, storage, delivery, sms, mail, tokens";
 
 struct Reader<'t> {
     file: String,
@@ -271,7 +272,13 @@ mod tests {
             [sms]\nurl = \"http://10.0.0.2:13013/cgi-bin/sendsms\"\nusername = \"cw\"\npassword_file = \"sms.password\"\n\
             [mail]\nhost = \"smtp.city.example\"\nfrom = \"duty@city.example\"\n";
         assert_eq!(problems(good), [""; 0]);
-        let hidden = format!("{:?}", toml::from_str::<super::super::Sms>("url = \"http://h\"\nusername = \"cw\"\npassword = \"s3cret\"\n").unwrap());
+        let hidden = format!(
+            "{:?}",
+            toml::from_str::<super::super::Sms>(
+                "url = \"http://h\"\nusername = \"cw\"\npassword = \"s3cret\"\n"
+            )
+            .unwrap()
+        );
         assert!(!hidden.contains("s3cret"), "{hidden}");
     }
 

@@ -72,7 +72,10 @@ pub fn public_url(config: &Config, http: SocketAddr) -> String {
 fn links(config: &Config, http: SocketAddr) -> Result<Links, StartError> {
     let key = LinkKey::in_file(&config.storage.folder.join("links.key")).map_err(failed)?;
     let links = Links::new(key, &public_url(config, http));
-    let receipts = config.sms.as_ref().and_then(|sms| sms.receipts_url.as_ref());
+    let receipts = config
+        .sms
+        .as_ref()
+        .and_then(|sms| sms.receipts_url.as_ref());
     Ok(match receipts {
         Some(url) => links.with_receipts_at(url),
         None => links,

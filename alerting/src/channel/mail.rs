@@ -149,6 +149,17 @@ impl Mail {
         })
     }
 
+    /// Subject, plain text and HTML of `order`.
+    #[must_use]
+    pub fn texts(order: &SendOrder) -> [String; 3] {
+        let (warning, answer_url) = (&order.warning, order.answer_url.as_deref());
+        [
+            mail_text::subject(warning),
+            mail_text::plain(warning, answer_url),
+            mail_text::html(warning, answer_url),
+        ]
+    }
+
     /// The message that `order` becomes, headers and all, as it goes over the wire.
     ///
     /// # Errors

@@ -60,32 +60,43 @@ impl Page<'_> {
         document(&zh, &body, self.nonce)
     }
 
+    /// What holds now: the newest message may have ended what an earlier one only changed.
+    fn state_now(&self) -> WarningState {
+        let last = self
+            .newer
+            .map_or(&self.entry.warning, |newer| &newer.warning);
+        match last.kind {
+            WarningKind::Withdrawn => WarningState::Withdrawn,
+            WarningKind::Lifted => WarningState::Lifted,
+            WarningKind::Issued | WarningKind::Updated | WarningKind::Corrected => self.entry.state,
+        }
+    }
+
     /// Whether there is no danger, or no longer.
     fn is_over(&self) -> bool {
-        self.entry.warning.kind.ends()
-            || matches!(
-                self.entry.state,
-                WarningState::Lifted | WarningState::Withdrawn
-            )
+        matches!(
+            self.state_now(),
+            WarningState::Lifted | WarningState::Withdrawn
+        )
     }
 
     /// What has become of the warning since it was sent.
     fn state(&self) -> String {
-        let (zh, en) = match (self.entry.state, self.entry.warning.kind) {
-            (WarningState::InForce, _) => return String::new(),
-            (WarningState::Withdrawn, _) | (WarningState::Final, WarningKind::Withdrawn) => (
+        let (zh, en) = match self.state_now() {
+            WarningState::InForce | WarningState::Final => return String::new(),
+            WarningState::Withdrawn => (
                 "本预警已撤销：系误报，请勿据此行动。",
                 "This warning is withdrawn: it was a false alarm. Do not act on it.",
             ),
-            (WarningState::Lifted, _) | (WarningState::Final, _) => (
+            WarningState::Lifted => (
                 "本预警已解除：危险已经过去。",
                 "This warning is lifted: the danger is over.",
             ),
-            (WarningState::Superseded, _) => (
+            WarningState::Superseded => (
                 "本预警已有新的消息，以新消息为准：",
                 "There is a newer message, which holds instead:",
             ),
-            (WarningState::Expired, _) => (
+            WarningState::Expired => (
                 "本预警已过有效期。",
                 "This warning is no longer in force: its time has passed.",
             ),
@@ -115,7 +126,7 @@ impl Page<'_> {
 
     fn form(&self) -> String {
         let (name_chars, note_chars) = self.limits;
-        let withdrawn = self.entry.state == WarningState::Withdrawn;
+        let withdrawn = self.state_now() == WarningState::Withdrawn;
         let next = self.delivery.answer.map_or(1, |word| word as i64 + 1);
         let all = [AnswerWord::Received, AnswerWord::OnTheWay, AnswerWord::Done];
         // nobody sets out on a false alarm
