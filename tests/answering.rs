@@ -124,12 +124,40 @@ impl Warned {
     }
 }
 
-#[test]
-fn looking_answers_nothing_and_the_form_answers_at_once() {
-    let warned = warned();
+/// In the audit as the recipient's, and to those who follow events.
+fn four_answers_are_told(warned: &Warned) {
     let port = warned.service.http;
-    let (status, head, page) = ask(port, "GET", &warned.path, "");
-    assert_eq!(status, 200);
+    let acts = warned.service.get("/api/v1/audit?limit=10");
+    let acts = acts.as_array().unwrap();
+    let answers: Vec<&Value> = acts.iter().filter(|act| act["act"] == "answer").collect();
+    assert_eq!(answers.len(), 4);
+    assert!(
+        answers
+            .iter()
+            .all(|act| act["role"] == "recipient" && act["actor"] == "排水公司"),
+        "{answers:?}"
+    );
+    assert!(
+        answers[0]["origin"]
+            .as_str()
+            .unwrap()
+            .contains("by the link sent by sms"),
+        "{answers:?}"
+    );
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let events = format!(
+        "GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nLast-Event-ID: 0\r\n\r\n",
+        support::TOKEN
+    );
+    stream.write_all(events.as_bytes()).unwrap();
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(stream));
+    let answered = lines
+        .map(Result::unwrap)
+        .filter(|line| line == "event: delivery.answered");
+    assert_eq!(answered.take(4).count(), 4);
+}
+
+fn the_page_is_whole_and_private(head: &str, page: &str) {
     for header in [
         "content-type: text/html; charset=utf-8",
         "cache-control: no-store",
@@ -151,6 +179,15 @@ fn looking_answers_nothing_and_the_form_answers_at_once() {
     ] {
         assert!(page.contains(text), "{text}: {page}");
     }
+}
+
+#[test]
+fn looking_answers_nothing_and_the_form_answers_at_once() {
+    let warned = warned();
+    let port = warned.service.http;
+    let (status, head, page) = ask(port, "GET", &warned.path, "");
+    assert_eq!(status, 200);
+    the_page_is_whole_and_private(&head, &page);
     let outside = ["<script", "http://", "https://", "src=", "@import", "url("];
     assert!(outside.iter().all(|mark| !page.contains(mark)), "{page}");
     assert_eq!(ask(port, "HEAD", &warned.path, "").0, 200);
@@ -185,34 +222,7 @@ fn looking_answers_nothing_and_the_form_answers_at_once() {
     assert_eq!(warned.answer("word=done"), 303);
     assert_eq!(warned.says()[0], json!("done"));
 
-    let acts = warned.service.get("/api/v1/audit?limit=10");
-    let acts = acts.as_array().unwrap();
-    let answers: Vec<&Value> = acts.iter().filter(|act| act["act"] == "answer").collect();
-    assert_eq!(answers.len(), 4);
-    assert!(
-        answers
-            .iter()
-            .all(|act| act["role"] == "recipient" && act["actor"] == "排水公司"),
-        "{answers:?}"
-    );
-    assert!(
-        answers[0]["origin"]
-            .as_str()
-            .unwrap()
-            .contains("by the link sent by sms"),
-        "{answers:?}"
-    );
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let events = format!(
-        "GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nLast-Event-ID: 0\r\n\r\n",
-        support::TOKEN
-    );
-    stream.write_all(events.as_bytes()).unwrap();
-    let lines = std::io::BufRead::lines(std::io::BufReader::new(stream));
-    let answered = lines
-        .map(Result::unwrap)
-        .filter(|line| line == "event: delivery.answered");
-    assert_eq!(answered.take(4).count(), 4);
+    four_answers_are_told(&warned);
 }
 
 #[test]

@@ -130,27 +130,14 @@ fn nth_mail(server: &MailServer, number: usize) -> Value {
     wait_for("the mail", || server.mails().get(number).cloned())
 }
 
-#[test]
-fn mails_are_read_in_chinese_and_stay_in_one_thread() {
-    let server = MailServer::start(&[]);
-    let ca = format!("ca_file = \"{}\"", server.ca_file());
-    let mut service = service(&server.section(PASSWORD, &ca));
-    service.start();
-    service.send(
-        &json!([{ "sensor": "u-1", "measurement": "water_depth", "value": 22.5, "unit": "cm" }]),
-    );
-    let alert = service.alerts("").pop().unwrap()["id"].clone();
-    let exercise = json!({ "status": "exercise" });
-    let warning = post(
-        &service,
-        &format!("/api/v1/alerts/{alert}/warnings"),
-        &json!({}),
-    );
-    let first = nth_mail(&server, 0);
-    let header =
-        |mail: &Value, name: &str| mail["header"][name].as_str().unwrap_or_default().to_owned();
+fn header(mail: &Value, name: &str) -> String {
+    mail["header"][name].as_str().unwrap_or_default().to_owned()
+}
+
+/// Headers, texts, link and attachment of the first mail.
+fn the_first_is_whole(first: &Value, service: &Service) {
     assert_eq!(
-        header(&first, "subject"),
+        header(first, "subject"),
         "【下穿通道积水橙色预警】人民路下穿通道 22.5 cm（严重） | Orange warning: Water in the underpass, 人民路下穿通道 22.5 cm (severe)"
     );
     assert!(
@@ -162,10 +149,14 @@ fn mails_are_read_in_chinese_and_stay_in_one_thread() {
         (&json!(true), &json!(true))
     );
     assert_eq!(first["rcpt"], json!(["wang@pumps.example"]));
-    assert_eq!(header(&first, "to"), "排水公司 老王 <wang@pumps.example>");
-    assert_eq!(header(&first, "from"), "示例区安全中心 <warn@city.example>");
-    assert_eq!(header(&first, "auto-submitted"), "auto-generated");
-    assert_eq!(header(&first, "references"), "");
+    assert_eq!(header(first, "to"), "排水公司 老王 <wang@pumps.example>");
+    assert_eq!(header(first, "from"), "示例区安全中心 <warn@city.example>");
+    assert_eq!(header(first, "auto-submitted"), "auto-generated");
+    assert_eq!(header(first, "references"), "");
+    the_body_is_whole(first, service);
+}
+
+fn the_body_is_whole(first: &Value, service: &Service) {
     let (plain, html) = (
         first["plain"].as_str().unwrap(),
         first["html"].as_str().unwrap(),
@@ -198,7 +189,28 @@ fn mails_are_read_in_chinese_and_stay_in_one_thread() {
             .contains("<severity>Severe</severity>"),
         "{cap}"
     );
+}
 
+/// A service whose mails go to `server`, and the paths under which its alert and its warning are handled.
+fn warned(server: &MailServer) -> (Service, String, Value) {
+    let ca = format!("ca_file = \"{}\"", server.ca_file());
+    let mut service = service(&server.section(PASSWORD, &ca));
+    service.start();
+    service.send(
+        &json!([{ "sensor": "u-1", "measurement": "water_depth", "value": 22.5, "unit": "cm" }]),
+    );
+    let alert = service.alerts("").pop().unwrap()["id"].clone();
+    let click = format!("/api/v1/alerts/{alert}/warnings");
+    let warning = post(&service, &click, &json!({}));
+    (service, click, warning)
+}
+
+#[test]
+fn mails_are_read_in_chinese_and_stay_in_one_thread() {
+    let server = MailServer::start(&[]);
+    let (service, click, warning) = warned(&server);
+    let first = nth_mail(&server, 0);
+    the_first_is_whole(&first, &service);
     let delivery = wait_for("accepted", || {
         let list = service.get("/api/v1/deliveries?channel=mail");
         Some(list["items"][0].clone()).filter(|row| row["state"] == "accepted")
@@ -239,11 +251,7 @@ fn mails_are_read_in_chinese_and_stay_in_one_thread() {
     let ids = [&first, &second].map(|mail| header(mail, "message-id"));
     assert_eq!(header(&third, "references"), ids.join(" "));
     assert_eq!(header(&third, "in-reply-to"), ids[1]);
-    post(
-        &service,
-        &format!("/api/v1/alerts/{alert}/warnings"),
-        &exercise,
-    );
+    post(&service, &click, &json!({ "status": "exercise" }));
     let drill = nth_mail(&server, 3);
     assert!(header(&drill, "subject").starts_with("【演练】"), "{drill}");
     assert!(!service.log().contains(PASSWORD));
@@ -264,7 +272,7 @@ fn test_channel(section: &str, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_test_send_says_what_the_server_answered_and_what_to_do() {
+fn a_test_send_says_what_the_server_answered() {
     let server = MailServer::start(&[]);
     let ca = format!("ca_file = \"{}\"", server.ca_file());
     let trusted = server.section(PASSWORD, &ca);
@@ -283,7 +291,15 @@ fn a_test_send_says_what_the_server_answered_and_what_to_do() {
     );
     let (code, text) = test_channel(&trusted, &["pumps"]);
     assert_eq!((code, server.mails().len()), (Some(0), 2), "{text}");
+}
 
+#[test]
+fn a_test_send_that_fails_says_what_to_do() {
+    let server = MailServer::start(&[]);
+    let ca = format!("ca_file = \"{}\"", server.ca_file());
+    let trusted = server.section(PASSWORD, &ca);
+    let to = |address: &'static str| ["mail", "--to", address];
+    let duty = to("duty@city.example");
     let untrusted = server.section(PASSWORD, "");
     let wrong = server.section("another-password", &ca);
     let plain = MailServer::start(&["plain"]);
@@ -294,37 +310,19 @@ fn a_test_send_says_what_the_server_answered_and_what_to_do() {
     );
     let missing = server.section(PASSWORD, "ca_file = \"nowhere.pem\"");
     for (case, section, arguments, code, said) in [
-        (
-            "trust",
-            &untrusted,
-            &to("duty@city.example")[..],
-            1,
-            "`ca_file` under [mail]",
-        ),
+        ("trust", &untrusted, &duty[..], 1, "`ca_file` under [mail]"),
         (
             "password",
             &wrong,
-            &to("duty@city.example"),
+            &duty,
             1,
             "check username and password under [mail]",
         ),
         ("no mailbox", &trusted, &to("nobody@city.example"), 1, "550"),
         ("busy", &trusted, &to("busy@city.example"), 1, "451"),
-        ("no TLS", &bare, &to("duty@city.example"), 1, "STARTTLS"),
-        (
-            "nobody there",
-            &nowhere,
-            &to("duty@city.example"),
-            1,
-            "mail: failed",
-        ),
-        (
-            "no such file",
-            &missing,
-            &to("duty@city.example"),
-            1,
-            "nowhere.pem",
-        ),
+        ("no TLS", &bare, &duty, 1, "STARTTLS"),
+        ("nobody there", &nowhere, &duty, 1, "mail: failed"),
+        ("no such file", &missing, &duty, 1, "nowhere.pem"),
         (
             "no address",
             &trusted,

@@ -19,7 +19,9 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use super::tls::{self, TrustError};
-use super::{BoxFuture, Channel, Endpoint, MAIL, SendFailure, SendOrder, Sent, mail_text};
+use super::{
+    BoxFuture, Channel, Endpoint, MAIL, SendFailure, SendOrder, Sent, mail_hint, mail_text,
+};
 use crate::cap::one_line;
 
 /// More of an answer is not shown.
@@ -252,9 +254,9 @@ impl Mail {
             Some(code) => format!("the mail server {} answered {code}: {why}", self.server()),
             None => format!("the mail server {}: {why}", self.server()),
         };
-        let detail = said + &self.hint(status, &why);
+        let detail = said + &mail_hint::hint(status, &why, &self.settings.host);
         // a wrong password is mended by a person, perhaps before the warning lapses
-        let about_account = matches!(status, Some(530 | 534 | 535 | 538));
+        let about_account = mail_hint::about_account(status);
         if error.is_permanent() && !about_account {
             return SendFailure::Permanent { detail, status };
         }
@@ -262,28 +264,6 @@ impl Mail {
             detail,
             after: None,
             status,
-        }
-    }
-
-    fn hint(&self, status: Option<u16>, why: &str) -> String {
-        let lower = why.to_lowercase();
-        match status {
-            Some(530 | 534 | 535 | 538) => {
-                " (check username and password under [mail])".to_owned()
-            }
-            Some(_) => String::new(),
-            None if lower.contains("unknownissuer") || lower.contains("unknown issuer") => format!(
-                " (the certificate of {} is signed by nobody whom this machine trusts: name its authority's PEM file as `ca_file` under [mail], or install it in the system)",
-                self.settings.host
-            ),
-            None if lower.contains("certificate") => format!(
-                " (check that `host` under [mail] is the name in the server's certificate, and `ca_file` its authority; here it is {})",
-                self.settings.host
-            ),
-            None if lower.contains("starttls") => {
-                " (the server offers no STARTTLS: use its port for it, or set `security` under [mail] to \"tls\")".to_owned()
-            }
-            None => String::new(),
         }
     }
 }

@@ -60,7 +60,11 @@ fn plain_part(warning: &Warning, answer_url: Option<&str>, language: Language) -
         text.push_str(&format!("{}{colon}{}\n", line.label, line.text));
     }
     if let Some(url) = answer_url {
-        text.push_str(&format!("\n{}{colon}\n{url}\n", invitation(language)));
+        text.push_str(&format!(
+            "\n{}{}\n{url}\n",
+            invitation(language),
+            colon.trim_end()
+        ));
     }
     text
 }

@@ -8,6 +8,7 @@ mod body;
 mod cap_mqtt;
 mod http;
 mod mail;
+mod mail_hint;
 mod mail_text;
 mod phone;
 mod signature;

@@ -54,7 +54,8 @@ pub(super) fn text(
     if units(&short) >= LEAST_ADVICE {
         return whole(head, &short, &who);
     }
-    let without_who = whole(head, "", "");
+    let more = if advice.is_empty() { "" } else { "…" };
+    let without_who = whole(&format!("{head}{more}"), "", "");
     if units(&without_who) <= room {
         return without_who;
     }
@@ -137,7 +138,13 @@ const fn stop(language: Language) -> &'static str {
 }
 
 fn sentence(text: &str, stop: &str) -> String {
-    format!("{}{stop}", text.trim_end_matches(['。', '.', ' ']))
+    let text = text.trim_end_matches(['。', '.', ' ']);
+    let stop = if text.ends_with('…') {
+        stop.trim_start_matches(['。', '.'])
+    } else {
+        stop
+    };
+    format!("{text}{stop}")
 }
 
 /// At most `room` units of `text`, an ellipsis at the end of what was cut.

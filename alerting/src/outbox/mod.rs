@@ -10,6 +10,7 @@
 
 mod config;
 mod lane;
+mod order;
 mod record;
 
 use std::collections::HashMap;
