@@ -32,6 +32,8 @@ pub enum Command {
     /// Replay recorded readings, or the service's own history, through the rule engine: transitions, and what they
     /// mean for the people on duty, the departments, and against labelled events
     Backtest(Backtest),
+    /// Send a message that is marked as a test by one channel, and print what the other side answered
+    TestChannel(TestChannel),
     /// Publish made-up readings to a broker and measure how fast they are acknowledged
     Simulate(Simulate),
 }
@@ -120,6 +122,18 @@ pub struct Check {
     /// Rule file, or folder of rule files
     #[arg(long, num_args = 1..)]
     pub rules: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct TestChannel {
+    /// sms, mail, webhook or cap_mqtt with --to; or a department of the plans, for all of its channels
+    pub name: String,
+    /// Telephone number, mail address, web address or topic
+    #[arg(long, value_name = "ADDRESS")]
+    pub to: Option<String>,
+    /// Configuration file
+    #[arg(long, default_value = "citywatch.toml", env = "CITYWATCH_CONFIG")]
+    pub config: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Command::Apply(options) => serve(LogForm::Text, command::district::apply(options)),
         Command::Diff(options) => serve(LogForm::Text, command::district::diff(options)),
         Command::Export(options) => serve(LogForm::Text, command::district::export(options)),
+        Command::TestChannel(options) => serve(LogForm::Text, command::test_channel::run(options)),
         Command::Simulate(options) => serve(LogForm::Text, command::simulate::run(options)),
     }
 }

@@ -3,6 +3,8 @@
 
 mod parts;
 
+pub use parts::{cap_channel, gateways};
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::backtests::Backtests;
 use crate::bundle::Bundle;
-use crate::config::{Config, OWN_NAME, Role};
+use crate::config::{self, Config, OWN_NAME, Role};
 use crate::http::{self, App, Entrance, Waiting};
 use crate::in_force::{self, Keeper};
 use crate::lock::{self, FolderLock};
@@ -85,6 +87,9 @@ impl Service {
         let present = in_force::begin(&ledger, start.bundle, start.apply_bundle).await;
         let present = present.map_err(StartError)?;
         present.enter(&ledger);
+        for (_, problem) in config::unserved(config, &ledger.directory()) {
+            tracing::error!(%problem, "a plan cannot be carried out");
+        }
         let history = History::open(folder.join("history"), &metrics).map_err(failed)?;
         let before = journal.last();
         let pipeline = Pipeline::start(
@@ -150,6 +155,7 @@ impl Service {
             facts: pipeline.facts.clone(),
             booked: pipeline.booked.clone(),
             notes: pipeline.notes.clone(),
+            link_guard: parts::refused_links(&metrics)?,
             metrics,
             stop: stop.clone(),
             ready_at: journal.last(),

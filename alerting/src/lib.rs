@@ -4,17 +4,21 @@
 
 pub mod cap;
 pub mod channel;
+mod channel_notes;
 mod compose;
 pub mod directory;
 mod error;
 pub mod feed;
 mod flight;
 pub mod ledger;
+pub mod links;
 mod metrics;
 pub mod outbox;
 mod settings;
+pub mod sheet;
 pub mod warning;
 
+pub use channel_notes::Noted;
 pub use directory::Directory;
 pub use error::LedgerError;
 pub use ledger::Ledger;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use citywatch_model::{Duration, Name, Text, Time};
 use jiff::tz::{TimeZone, offset};
 
+use crate::links::SignedLinks;
 use crate::warning::{Code, Scope};
 
 /// Where acts and warnings take the time of day from.
@@ -34,6 +35,8 @@ pub struct Settings {
     pub contact: String,
     /// Address under which the service is reached from outside, without a slash at its end.
     pub public_url: Option<String>,
+    /// Makes the links by which recipients answer and gateways report; `None`: messages hold none.
+    pub links: Option<SignedLinks>,
     /// How long a warning is in force unless its plan or the click says otherwise.
     pub expires: Duration,
     /// Radius in kilometres of the circle around a sensor whose zone has no polygon.
@@ -58,6 +61,7 @@ impl Default for Settings {
             scope: Scope::default(),
             contact: String::new(),
             public_url: None,
+            links: None,
             expires: Duration::from_secs(86_400),
             radius_km: 0.5,
             clock: Arc::new(wall_clock),

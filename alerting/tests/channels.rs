@@ -45,6 +45,9 @@ fn order(endpoint: Endpoint, warning: Warning) -> SendOrder {
             },
             contact: "值班室".to_owned(),
         },
+        answer_url: None,
+        receipt_url: None,
+        earlier: Vec::new(),
     }
 }
 

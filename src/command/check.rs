@@ -4,12 +4,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use citywatch_alerting::ledger::Part;
 use citywatch_ingest::link;
 use citywatch_model::RuleSource;
 
+use crate::bundle::{self, Bundle, Mistake};
 use crate::cli::Check;
-use crate::config::Link;
-use crate::{bundle, config, rule_files};
+use crate::config::{self, Config, Link};
+use crate::rule_files;
 
 /// Longest trial of one broker.
 const TRIAL_LIMIT: Duration = Duration::from_secs(20);
@@ -34,6 +36,28 @@ pub fn run(options: &Check) -> ExitCode {
     report.end()
 }
 
+/// Gateways that plans want and the configuration does not have, at the first line that names them.
+fn unserved(config: &Config, bundle: &Bundle) -> Vec<Mistake> {
+    let plans = bundle.files.iter().find(|file| file.part == Part::Plans);
+    let problems = config::unserved(config, &bundle.directory).into_iter();
+    problems
+        .filter_map(|(kind, problem)| {
+            let file = plans?;
+            let named = |line: &str| {
+                let code = line.split('#').next().unwrap_or_default();
+                let mut words = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                words.any(|word| word == kind)
+            };
+            let line = file.text.lines().position(named);
+            let mistake = Mistake {
+                line: line.and_then(|line| u32::try_from(line + 1).ok()),
+                ..Mistake::of_file(&file.shown, &problem)
+            };
+            Some(mistake.written())
+        })
+        .collect()
+}
+
 #[derive(Default)]
 struct Report {
     problems: usize,
@@ -53,8 +77,18 @@ impl Report {
         if let Some(archive) = &config.archive {
             check_archive(archive, &config.storage.folder);
         }
+        let gateways = [
+            config.sms.as_ref().map(|sms| sms.settings().map(drop)),
+            config.mail.as_ref().map(|mail| mail.settings("").map(drop)),
+        ];
+        for problem in gateways.into_iter().flatten().filter_map(Result::err) {
+            self.problem(&format!("{}: {problem}", path.display()));
+        }
         match bundle::read(&config.bundle) {
             Ok(bundle) => {
+                for problem in unserved(&config, &bundle) {
+                    self.problem(&problem);
+                }
                 println!(
                     "{}: {} sensors, {} zones, {} departments, {} rules",
                     path.display(),

@@ -5,3 +5,4 @@ pub mod check;
 pub mod district;
 pub mod run;
 pub mod simulate;
+pub mod test_channel;

@@ -2,6 +2,7 @@
 //! Reading it reports every problem at once; nothing is started here.
 
 mod archive;
+mod channels;
 mod links;
 mod read;
 
@@ -13,6 +14,7 @@ use citywatch_model::{Duration, Text};
 use serde::Deserialize;
 
 pub use archive::Archive;
+pub use channels::{Mail, Sms, unserved};
 pub use links::Link;
 pub use read::{Problem, read};
 
@@ -42,6 +44,10 @@ pub struct Config {
     pub delivery: Delivery,
     /// Where every reading is kept once more.
     pub archive: Option<Archive>,
+    /// The SMS gateway, if there is one.
+    pub sms: Option<Sms>,
+    /// The mail server, if there is one.
+    pub mail: Option<Mail>,
     /// Who may use the API and the broker.
     pub tokens: Vec<Token>,
 }
@@ -298,6 +304,8 @@ impl Config {
         let token_file = archive.and_then(|archive| archive.token_file.as_mut());
         let single = [&mut bundle.sensors, &mut bundle.zones, &mut bundle.plans];
         let paths = single.into_iter().flatten().chain(bundle.rules.iter_mut());
+        let paths = paths.chain(self.sms.iter_mut().flat_map(Sms::paths));
+        let paths = paths.chain(self.mail.iter_mut().flat_map(Mail::paths));
         for path in paths.chain([&mut self.storage.folder]).chain(token_file) {
             *path = base.join(&path);
         }

@@ -56,8 +56,7 @@ pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
     Ok(config)
 }
 
-const SECTIONS: &str =
-    "service, http, broker, topics, links, bundle, engine, storage, delivery, archive, tokens";
+const SECTIONS: &str = "service, http, broker, topics, links, bundle, engine, storage, delivery, archive, sms, mail, tokens";
 
 struct Reader<'t> {
     file: String,
@@ -85,6 +84,8 @@ impl<'t> Reader<'t> {
                 "tokens" => config.tokens = self.list("tokens", value),
                 "links" => config.links = self.list::<Link>("links", value),
                 "archive" => self.section(value, &mut config.archive),
+                "sms" => self.section(value, &mut config.sms),
+                "mail" => self.section(value, &mut config.mail),
                 other => {
                     let message = format!("unknown section `{other}`; the sections are {SECTIONS}");
                     self.problem(key.span().start, message);
@@ -173,6 +174,9 @@ impl<'t> Reader<'t> {
             for (near, message) in archive.problems(base) {
                 self.at_value(&near, message);
             }
+        }
+        for (needle, message) in super::channels::judge(config) {
+            self.at_value(&needle, message);
         }
         for (index, token) in config.tokens.iter().enumerate() {
             let message = wrong_token(token).or_else(|| wrong_name(token, &config.tokens[..index]));
@@ -281,6 +285,25 @@ mod tests {
         let file = good.to_owned() + "token_file = \"nowhere\"\n";
         assert!(problems(&file)[0].contains("nowhere cannot be read"));
         assert_eq!(problems("[archive]\nurl = \"http://h\"\n").len(), 1);
+    }
+
+    #[test]
+    fn gateways_are_judged_as_a_whole() {
+        let text = "[sms]\nurl = \"gateway/sendsms\"\nusername = \"cw\"\nmax_parts = 1\ntimeout = \"40s\"\n\n\
+            [mail]\nhost = \"smtp.city.example:587\"\nsecurity = \"none\"\nusername = \"cw\"\npassword = \"x\"\nfrom = \"duty\"\nconcurrent = 0\n";
+        insta::assert_snapshot!(problems(text).join("\n"));
+        let good = "[service]\npublic_url = \"https://warn.city.example\"\n\
+            [sms]\nurl = \"http://10.0.0.2:13013/cgi-bin/sendsms\"\nusername = \"cw\"\npassword_file = \"sms.password\"\n\
+            [mail]\nhost = \"smtp.city.example\"\nfrom = \"duty@city.example\"\n";
+        assert_eq!(problems(good), [""; 0]);
+        let hidden = format!(
+            "{:?}",
+            toml::from_str::<super::super::Sms>(
+                "url = \"http://h\"\nusername = \"cw\"\npassword = \"s3cret\"\n"
+            )
+            .unwrap()
+        );
+        assert!(!hidden.contains("s3cret"), "{hidden}");
     }
 
     #[test]

@@ -3,16 +3,20 @@
 
 mod access;
 mod alerts;
+mod answering;
 mod archive;
 mod backtests;
 mod bundle;
 mod call;
+mod channels;
 mod deliveries;
 mod entrance;
 mod events;
 mod feed;
+mod link_guard;
 mod problem;
 mod readings;
+mod receipts;
 mod rule_changes;
 mod rules;
 mod sensors;
@@ -42,6 +46,7 @@ use utoipa_axum::routes;
 
 pub use access::{Bearer, Tokens, admin_token, new_token};
 pub use entrance::{Entrance, Waiting};
+pub use link_guard::LinkGuard;
 use problem::Problem;
 
 use crate::backtests::Backtests;
@@ -73,6 +78,8 @@ pub struct Parts {
     pub facts: watch::Receiver<Arc<Facts>>,
     pub booked: watch::Receiver<Position>,
     pub notes: Notes,
+    /// Counts links that are not taken, and slows guessing.
+    pub link_guard: LinkGuard,
     pub metrics: prometheus::Registry,
     pub stop: watch::Receiver<bool>,
     /// The service is ready once the alert book has reached this position.
@@ -134,6 +141,7 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(deliveries::detail))
         .routes(routes!(deliveries::retry))
         .routes(routes!(deliveries::answer))
+        .routes(routes!(channels::list))
         .routes(routes!(readings::accept, readings::history))
         .routes(routes!(readings::rejected))
         .routes(routes!(sensors::list))
@@ -163,6 +171,17 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .split_for_parts()
 }
 
+/// What recipients and gateways reach by a signed link instead of a token.
+fn signed_links() -> Router<App> {
+    Router::new()
+        .route("/a/{token}", get(answering::show).post(answering::answer))
+        .route(
+            "/receipts/sms/{token}",
+            get(receipts::take).post(receipts::take),
+        )
+        .layer(DefaultBodyLimit::max(answering::BODY_LIMIT))
+}
+
 /// A district's files are larger than other bodies.
 fn bundles() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -178,6 +197,7 @@ pub fn router(app: App, tokens: Tokens) -> Router {
         .route("/healthz", get(|| async { healthy() }))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))
+        .merge(signed_links())
         .route(
             "/openapi.json",
             get(move || async move { Json((*description).clone()) }),

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use citywatch_alerting::channel::{CapMqtt, Channel, Publisher, Timeouts, Webhook};
+use citywatch_alerting::channel::{CapMqtt, Channel, Mail, Publisher, Sms, Timeouts, Webhook};
+use citywatch_alerting::links::{LinkKey, SignedLinks};
 use citywatch_alerting::{Ledger, Outbox, OutboxConfig, Settings};
 use citywatch_ingest::archive::{Archive, Sources};
 use citywatch_ingest::broker::{Access, BrokerConfig, BrokerError, EmbeddedBroker, User};
@@ -50,6 +51,7 @@ pub async fn open_ledger(
         sender_name: service.name.clone(),
         timezone: jiff::tz::TimeZone::get(&service.timezone).map_err(failed)?,
         public_url: Some(public_url(config, http)),
+        links: Some(signed_links(config, http)?),
         clock: Arc::new(move || clock.now()),
         ..Settings::default()
     };
@@ -65,6 +67,20 @@ pub fn public_url(config: &Config, http: SocketAddr) -> String {
         || format!("http://{http}"),
         |url| url.trim_end_matches('/').to_owned(),
     )
+}
+
+/// The key of links stands beside the ledger, whose deliveries they name.
+fn signed_links(config: &Config, http: SocketAddr) -> Result<SignedLinks, StartError> {
+    let key = LinkKey::in_file(&config.storage.folder.join("links.key")).map_err(failed)?;
+    let links = SignedLinks::new(key, &public_url(config, http));
+    let receipts = config
+        .sms
+        .as_ref()
+        .and_then(|sms| sms.receipts_url.as_ref());
+    Ok(match receipts {
+        Some(url) => links.with_receipts_at(url),
+        None => links,
+    })
 }
 
 /// A port that the broker cannot have is told before anything is put in force.
@@ -196,17 +212,41 @@ pub fn start_archive(
     Ok(Some(archive))
 }
 
+fn over(client: MqttClient) -> Arc<dyn Channel> {
+    let publisher: Arc<dyn Publisher> = Arc::new(CapBroker(client));
+    Arc::new(CapMqtt::new(publisher))
+}
+
+/// CAP messages over `[delivery] cap_broker`; on the embedded broker only the running service publishes them.
+pub fn cap_channel(config: &Config) -> Result<Option<Arc<dyn Channel>>, String> {
+    let client = cap_client(config, None, "").map_err(|error| error.to_string())?;
+    Ok(client.map(over))
+}
+
+/// The channels that need nothing of the service's own: webhooks, and the gateways that are configured.
+pub fn gateways(config: &Config) -> Result<Vec<Arc<dyn Channel>>, String> {
+    let failed = |error: &dyn std::fmt::Display| error.to_string();
+    let webhook = Webhook::new(Timeouts::default()).map_err(|error| failed(&error))?;
+    let mut channels: Vec<Arc<dyn Channel>> = vec![Arc::new(webhook)];
+    if let Some(sms) = &config.sms {
+        let channel = Sms::new(sms.settings()?).map_err(|error| failed(&error))?;
+        channels.push(Arc::new(channel));
+    }
+    if let Some(mail) = &config.mail {
+        let settings = mail.settings(&config.service.name.zh)?;
+        let channel = Mail::new(settings).map_err(|error| failed(&error))?;
+        channels.push(Arc::new(channel));
+    }
+    Ok(channels)
+}
+
 pub async fn start_outbox(
     config: &Config,
     ledger: &Ledger,
     cap_broker: Option<MqttClient>,
 ) -> Result<Outbox, StartError> {
-    let mut channels: Vec<Arc<dyn Channel>> =
-        vec![Arc::new(Webhook::new(Timeouts::default()).map_err(failed)?)];
-    if let Some(client) = cap_broker {
-        let publisher: Arc<dyn Publisher> = Arc::new(CapBroker(client));
-        channels.push(Arc::new(CapMqtt::new(publisher)));
-    }
+    let mut channels = gateways(config).map_err(StartError)?;
+    channels.extend(cap_broker.map(over));
     let delivery = &config.delivery;
     let outbox = OutboxConfig {
         max_attempts: delivery.max_attempts,
@@ -217,4 +257,8 @@ pub async fn start_outbox(
     Outbox::start(ledger.clone(), channels, outbox)
         .await
         .map_err(failed)
+}
+
+pub fn refused_links(metrics: &prometheus::Registry) -> Result<http::LinkGuard, StartError> {
+    http::LinkGuard::register(metrics).map_err(failed)
 }

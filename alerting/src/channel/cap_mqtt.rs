@@ -48,7 +48,9 @@ impl CapMqtt {
             Endpoint::CapMqtt { topic } => {
                 Ok(topic.fill(&order.warning, &order.recipient.department))
             }
-            other @ Endpoint::Webhook { .. } => Err(SendFailure::misrouted(CAP_MQTT, other)),
+            other @ (Endpoint::Webhook { .. } | Endpoint::Sms { .. } | Endpoint::Mail { .. }) => {
+                Err(SendFailure::misrouted(CAP_MQTT, other))
+            }
         };
         let payload = Bytes::copy_from_slice(order.cap_xml.as_bytes());
         async move {

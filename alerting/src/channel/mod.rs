@@ -6,7 +6,14 @@
 
 mod body;
 mod cap_mqtt;
+mod http;
+mod mail;
+mod mail_hint;
+mod mail_text;
+mod phone;
 mod signature;
+mod sms;
+mod sms_text;
 mod tls;
 mod topic;
 mod webhook;
@@ -21,9 +28,14 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use cap_mqtt::{CapMqtt, Publisher};
+pub use http::HttpError;
+pub use mail::{Mail, MailAddress, MailAddressError, MailError, MailSettings, Security};
+pub use phone::{Phone, PhoneError};
 pub use signature::{Secret, SecretError};
+pub use sms::{Receipts, Sms, SmsSettings};
+pub use tls::{TrustError, authorities_are_readable};
 pub use topic::{TopicError, TopicTemplate};
-pub use webhook::{Timeouts, Webhook, WebhookError};
+pub use webhook::{Timeouts, Webhook};
 
 use crate::warning::Warning;
 
@@ -37,12 +49,23 @@ pub trait Channel: Send + Sync {
 
     /// Makes one attempt. Dropping the future gives the attempt up; it may have arrived all the same.
     fn send<'a>(&'a self, order: &'a SendOrder) -> BoxFuture<'a, Result<Sent, SendFailure>>;
+
+    /// Attempts at a time that one gateway bears; `None` leaves it to the outbox's own limits.
+    fn concurrent(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Kind of the [`Webhook`] channel.
 pub const WEBHOOK: &str = "webhook";
 /// Kind of the [`CapMqtt`] channel.
 pub const CAP_MQTT: &str = "cap_mqtt";
+/// Kind of the [`Sms`] channel.
+pub const SMS: &str = "sms";
+/// Kind of the [`Mail`] channel.
+pub const MAIL: &str = "mail";
+/// All kinds.
+pub const KINDS: [&str; 4] = [WEBHOOK, CAP_MQTT, SMS, MAIL];
 
 /// The address of a recipient on one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +81,16 @@ pub enum Endpoint {
     CapMqtt {
         /// With placeholders.
         topic: TopicTemplate,
+    },
+    /// A telephone that takes text messages, by the SMS gateway.
+    Sms {
+        /// Its number.
+        phone: Phone,
+    },
+    /// A mailbox, by the mail server.
+    Mail {
+        /// Its address.
+        address: MailAddress,
     },
 }
 
@@ -78,6 +111,12 @@ pub enum EndpointError {
     /// The topic cannot be published to.
     #[error(transparent)]
     Topic(#[from] TopicError),
+    /// Not a telephone number.
+    #[error(transparent)]
+    Phone(#[from] PhoneError),
+    /// Not a mail address.
+    #[error(transparent)]
+    Mail(#[from] MailAddressError),
 }
 
 impl Endpoint {
@@ -113,17 +152,39 @@ impl Endpoint {
         })
     }
 
+    /// Text messages to the number `phone`.
+    ///
+    /// # Errors
+    /// If it is not a telephone number.
+    pub fn sms(phone: &str) -> Result<Endpoint, EndpointError> {
+        Ok(Endpoint::Sms {
+            phone: phone.parse()?,
+        })
+    }
+
+    /// Mail to `address`.
+    ///
+    /// # Errors
+    /// If it is not a mail address.
+    pub fn mail(address: &str) -> Result<Endpoint, EndpointError> {
+        Ok(Endpoint::Mail {
+            address: address.parse()?,
+        })
+    }
+
     /// The kind of the channel that serves it.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Endpoint::Webhook { .. } => WEBHOOK,
             Endpoint::CapMqtt { .. } => CAP_MQTT,
+            Endpoint::Sms { .. } => SMS,
+            Endpoint::Mail { .. } => MAIL,
         }
     }
 
     /// Endpoints with the same host fail together, so they share one limit of concurrent attempts: host and
-    /// port of a webhook, one word for the service's own broker.
+    /// port of a webhook, one word for the service's own broker, SMS gateway and mail server.
     #[must_use]
     pub fn host(&self) -> String {
         match self {
@@ -133,6 +194,8 @@ impl Endpoint {
                     .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
             }
             Endpoint::CapMqtt { .. } => "mqtt".to_owned(),
+            Endpoint::Sms { .. } => SMS.to_owned(),
+            Endpoint::Mail { .. } => MAIL.to_owned(),
         }
     }
 }
@@ -163,6 +226,12 @@ pub struct SendOrder {
     pub cap_xml: Arc<str>,
     /// To whom.
     pub recipient: Recipient,
+    /// Page on which the recipient can answer; `None` if nobody is to.
+    pub answer_url: Option<String>,
+    /// Where a gateway may report what became of this attempt.
+    pub receipt_url: Option<String>,
+    /// Message ids of what the same address was sent of the same alert before, oldest first.
+    pub earlier: Vec<String>,
 }
 
 /// An attempt that worked.
@@ -202,6 +271,15 @@ pub enum SendFailure {
 }
 
 impl SendFailure {
+    /// May work later, whenever the outbox thinks fit.
+    pub(crate) fn retry(detail: String) -> SendFailure {
+        SendFailure::Retry {
+            detail,
+            after: None,
+            status: None,
+        }
+    }
+
     /// What a channel answers to an order with another channel's address.
     fn misrouted(kind: &str, endpoint: &Endpoint) -> SendFailure {
         let detail = format!(

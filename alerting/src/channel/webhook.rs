@@ -1,28 +1,22 @@
-//! Webhooks: one POST of signed JSON, as Standard Webhooks describes it. The only file that names the HTTP client.
+//! Webhooks: one POST of signed JSON, as Standard Webhooks describes it.
 //!
 //! *Accepted* and *delivered* are one moment here: a 2xx comes from the recipient's own endpoint, so there is no
 //! next hop in between. It says that a machine has the warning, never that a person has read it.
 //!
-//! Redirects are not followed (the signature was made for one address, and a warning must not wander), no proxy
-//! is taken from the environment, and an endpoint's address appears in no message, for its path may be a secret.
+//! Redirects are not followed (the signature was made for one address, and a warning must not wander), and an
+//! endpoint's address appears in no message, for its path may be a secret.
 
-use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Client, Request, Response, StatusCode, redirect};
+use reqwest::{Client, Request, StatusCode};
 
-use super::{BoxFuture, Channel, Endpoint, SendFailure, SendOrder, Sent, WEBHOOK, body, tls};
+use super::http::{self, HttpError, causes};
+use super::{BoxFuture, Channel, Endpoint, SendFailure, SendOrder, Sent, WEBHOOK, body};
 
-/// More of an answer is not read.
-const MAX_ANSWER_BYTES: usize = 4_096;
-/// More of an answer is not shown.
-const EXCERPT_CHARS: usize = 200;
 /// An endpoint may ask for a pause, but not hold a warning back for longer than this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
-/// Shorter than the keep-alive of common servers, so that few requests meet a connection that is just being closed.
-const IDLE: Duration = Duration::from_secs(30);
 
 /// How long an attempt may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,17 +39,6 @@ impl Default for Timeouts {
     }
 }
 
-/// Why the channel cannot be built.
-#[derive(Debug, thiserror::Error)]
-pub enum WebhookError {
-    /// The TLS library refuses its own settings.
-    #[error("cannot set up TLS for webhooks: {0}")]
-    Tls(#[from] rustls::Error),
-    /// The HTTP client refuses its settings.
-    #[error("cannot set up the HTTP client for webhooks: {0}")]
-    Client(#[from] reqwest::Error),
-}
-
 /// The channel. One client with its pool of connections serves all endpoints.
 pub struct Webhook {
     client: Client,
@@ -67,17 +50,8 @@ impl Webhook {
     ///
     /// # Errors
     /// If TLS or the HTTP client cannot be set up; a machine without root certificates is no error.
-    pub fn new(timeouts: Timeouts) -> Result<Webhook, WebhookError> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls::config()?)
-            .user_agent(concat!("citywatch/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .tcp_nodelay(true)
-            .connect_timeout(timeouts.connect)
-            .pool_idle_timeout(IDLE)
-            .build()?;
+    pub fn new(timeouts: Timeouts) -> Result<Webhook, HttpError> {
+        let client = http::client(timeouts.connect, None)?;
         Ok(Webhook { client, timeouts })
     }
 
@@ -96,7 +70,7 @@ impl Webhook {
             }
         };
         let (status, headers) = (response.status(), response.headers().clone());
-        let excerpt = self.excerpt(response).await;
+        let excerpt = http::excerpt(response, self.timeouts.answer).await;
         let answer = Answer {
             host: &host,
             status,
@@ -134,25 +108,6 @@ impl Webhook {
             .map_err(|error| unusable(causes(&error)))
     }
 
-    /// The beginning of the answer's text on one line. Reading it to its end lets the connection be used again.
-    async fn excerpt(&self, mut response: Response) -> String {
-        let mut bytes = Vec::new();
-        let reading = async {
-            while let Ok(Some(chunk)) = response.chunk().await {
-                bytes.extend_from_slice(&chunk);
-                if bytes.len() > MAX_ANSWER_BYTES {
-                    break;
-                }
-            }
-        };
-        let whole = tokio::time::timeout(self.timeouts.answer, reading).await;
-        if whole.is_err() {
-            tracing::debug!("the text of a webhook's answer did not arrive in time");
-        }
-        let text = String::from_utf8_lossy(&bytes);
-        crate::cap::one_line(&text, EXCERPT_CHARS)
-    }
-
     /// There was no answer. The address may come back, a certificate may be renewed: all but an impossible
     /// request is worth another attempt.
     fn broken(&self, host: &str, error: &reqwest::Error) -> SendFailure {
@@ -183,22 +138,7 @@ impl Channel for Webhook {
 }
 
 fn retry(detail: String) -> SendFailure {
-    SendFailure::Retry {
-        detail,
-        after: None,
-        status: None,
-    }
-}
-
-/// The innermost reasons, without the library's own words around them and without the address.
-fn causes(error: &reqwest::Error) -> String {
-    let reasons: Vec<String> = std::iter::successors(error.source(), |error| (*error).source())
-        .map(ToString::to_string)
-        .collect();
-    match reasons.len() {
-        0 => "the request is not possible".to_owned(),
-        _ => reasons.join(": "),
-    }
+    SendFailure::retry(detail)
 }
 
 /// What came back.

@@ -10,7 +10,7 @@ use citywatch_model::{Level, Name, Text, name};
 use super::fields::{Fields, Reader, suggestion};
 use super::tree::{Node, Problem, Tree, parse};
 use super::{Contact, Department, Directory, LevelPlan, Lift, Plan};
-use crate::channel::{CAP_MQTT, Endpoint, WEBHOOK};
+use crate::channel::{CAP_MQTT, Endpoint, KINDS, MAIL, SMS, WEBHOOK};
 
 /// Reads the directory file at `path`.
 ///
@@ -51,6 +51,18 @@ pub fn read_directory(file: &str, text: &str) -> Result<Directory, Vec<Problem>>
     } else {
         Err(problems)
     }
+}
+
+/// What a contact's channels may leave out.
+#[derive(Default, Clone, Copy)]
+struct Own<'n> {
+    phone: Option<&'n str>,
+    mail: Option<&'n str>,
+}
+
+/// Whether somebody could dial what stands there, perhaps with an extension behind it; text messages ask for more.
+fn names_a_number(phone: &str) -> bool {
+    phone.chars().filter(char::is_ascii_digit).count() >= 3
 }
 
 impl Reader<'_> {
@@ -110,7 +122,7 @@ impl Reader<'_> {
             .into_iter()
             .map(|(_, _, zone)| name(zone))
             .collect();
-        let channels = self.channels(&fields);
+        let channels = self.channels(&fields, Own::default());
         let mut contacts: Vec<Contact> = Vec::new();
         for (path, node) in self.list(&fields, "contacts") {
             if let Some(contact) = self.contact(node, &path) {
@@ -138,55 +150,84 @@ impl Reader<'_> {
     fn contact(&self, node: &Node, path: &str) -> Option<Contact> {
         let fields = self.fields(node, path, &["name", "phone", "mail", "channels"]);
         let label = self.required(&fields, "name");
-        let owned = |field: &str| self.text(&fields, field).unwrap_or_default().to_owned();
-        let (phone, mail, channels) = (owned("phone"), owned("mail"), self.channels(&fields));
+        let (phone, mail) = (self.text(&fields, "phone"), self.text(&fields, "mail"));
+        if let Some(wrong) = phone.filter(|phone| !names_a_number(phone)) {
+            let message = format!("`{wrong}` is not a telephone number: write its digits");
+            self.report(fields.entries["phone"], &fields.path("phone"), message);
+        }
+        if let Some(Err(error)) = mail.map(Endpoint::mail) {
+            self.report(fields.entries["mail"], &fields.path("mail"), error);
+        }
+        let channels = self.channels(&fields, Own { phone, mail });
         Some(Contact {
             name: label?.to_owned(),
-            phone,
-            mail,
+            phone: phone.unwrap_or_default().to_owned(),
+            mail: mail.unwrap_or_default().to_owned(),
             channels,
         })
     }
 
-    fn channels(&self, fields: &Fields<'_>) -> Vec<Endpoint> {
+    fn channels(&self, fields: &Fields<'_>, own: Own<'_>) -> Vec<Endpoint> {
         let items = self.list(fields, "channels").into_iter();
         items
-            .filter_map(|(path, node)| self.channel(node, &path))
+            .filter_map(|(path, node)| self.channel(node, &path, own))
             .collect()
     }
 
-    fn channel(&self, node: &Node, path: &str) -> Option<Endpoint> {
-        let fields = self.fields(node, path, &["kind", "url", "secret", "topic"]);
+    fn channel(&self, node: &Node, path: &str, own: Own<'_>) -> Option<Endpoint> {
+        let known = ["kind", "url", "secret", "topic", "phone", "address"];
+        let fields = self.fields(node, path, &known);
         let kind = self.required(&fields, "kind")?;
-        let (endpoint, foreign): (_, &[&str]) = match kind {
+        let (endpoint, taken): (_, &[&str]) = match kind {
             WEBHOOK => {
                 let secret = self.text(&fields, "secret");
                 let url = self.required(&fields, "url");
-                (url.map(|url| Endpoint::webhook(url, secret)), &["topic"])
+                (
+                    url.map(|url| Endpoint::webhook(url, secret)),
+                    &["url", "secret"],
+                )
             }
             CAP_MQTT => (
                 Some(Endpoint::cap_mqtt(self.text(&fields, "topic"))),
-                &["url", "secret"],
+                &["topic"],
+            ),
+            SMS => (
+                self.own_or(&fields, "phone", own.phone).map(Endpoint::sms),
+                &["phone"],
+            ),
+            MAIL => (
+                self.own_or(&fields, "address", own.mail)
+                    .map(Endpoint::mail),
+                &["address"],
             ),
             _ => {
-                let message = format!(
-                    "there is no channel `{kind}`: {}",
-                    suggestion(kind, &[WEBHOOK, CAP_MQTT])
-                );
+                let message = format!("there is no channel `{kind}`: {}", suggestion(kind, &KINDS));
                 self.report(fields.entries["kind"], &fields.path("kind"), message);
                 return None;
             }
         };
-        for field in foreign
-            .iter()
-            .filter(|field| fields.entries.contains_key(*field))
-        {
-            let message = format!("a {kind} channel has no `{field}`: remove it");
-            self.report(fields.entries[field], &fields.path(field), message);
+        for field in &known[1..] {
+            if !taken.contains(field) && fields.entries.contains_key(field) {
+                let message = format!("a {kind} channel has no `{field}`: remove it");
+                self.report(fields.entries[field], &fields.path(field), message);
+            }
         }
         endpoint?
             .map_err(|error| self.report(node, path, error))
             .ok()
+    }
+
+    /// The field, else what the contact itself says.
+    fn own_or<'n>(
+        &self,
+        fields: &Fields<'n>,
+        field: &str,
+        own: Option<&'n str>,
+    ) -> Option<&'n str> {
+        if own.is_some() && !fields.entries.contains_key(field) {
+            return own;
+        }
+        self.required(fields, field)
     }
 
     fn plan(&self, node: &Node, path: &str, departments: &[&str]) -> Option<Plan> {
@@ -273,11 +314,8 @@ impl Reader<'_> {
         }
         let kinds = self.texts(&fields, "channels");
         for (path, node, kind) in &kinds {
-            if ![WEBHOOK, CAP_MQTT].contains(kind) {
-                let message = format!(
-                    "there is no channel `{kind}`: {}",
-                    suggestion(kind, &[WEBHOOK, CAP_MQTT])
-                );
+            if !KINDS.contains(kind) {
+                let message = format!("there is no channel `{kind}`: {}", suggestion(kind, &KINDS));
                 self.report(node, path, message);
             }
         }

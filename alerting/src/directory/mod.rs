@@ -177,7 +177,7 @@ impl Directory {
 
 impl Department {
     /// The department's own endpoints (contact empty), then those of its people.
-    fn endpoints(&self) -> impl Iterator<Item = (&str, &Endpoint)> {
+    pub fn endpoints(&self) -> impl Iterator<Item = (&str, &Endpoint)> {
         let own = self.channels.iter().map(|endpoint| ("", endpoint));
         let people = self.contacts.iter().flat_map(|contact| {
             contact
@@ -194,5 +194,7 @@ pub(crate) fn address_of(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Webhook { url, .. } => url.to_string(),
         Endpoint::CapMqtt { topic } => topic.to_string(),
+        Endpoint::Sms { phone } => phone.to_string(),
+        Endpoint::Mail { address } => address.to_string(),
     }
 }

@@ -1,6 +1,6 @@
 //! Deliveries: one warning to one recipient by one channel. The state only grows, whatever order reports and
-//! receipts come in: queued, sending, dead, cancelled, accepted, delivered. Good news beats bad: a delivery that
-//! was given up and turns out to have arrived is delivered.
+//! receipts come in: queued, sending, dead, cancelled, accepted, failed, delivered. Good news beats bad: a delivery
+//! that was given up and turns out to have arrived is delivered.
 
 use citywatch_model::{Text, Time};
 use serde::{Deserialize, Serialize};
@@ -28,18 +28,21 @@ pub enum DeliveryState {
     Cancelled = 3,
     /// The next hop has it.
     Accepted = 4,
+    /// The next hop had taken it, and reports that it did not arrive; a person must look.
+    Failed = 5,
     /// The recipient's endpoint has it.
-    Delivered = 5,
+    Delivered = 6,
 }
 
 impl DeliveryState {
     /// All states, in order.
-    pub const ALL: [DeliveryState; 6] = [
+    pub const ALL: [DeliveryState; 7] = [
         DeliveryState::Queued,
         DeliveryState::Sending,
         DeliveryState::Dead,
         DeliveryState::Cancelled,
         DeliveryState::Accepted,
+        DeliveryState::Failed,
         DeliveryState::Delivered,
     ];
 
@@ -52,6 +55,7 @@ impl DeliveryState {
             DeliveryState::Cancelled => "cancelled",
             DeliveryState::Dead => "dead",
             DeliveryState::Accepted => "accepted",
+            DeliveryState::Failed => "failed",
             DeliveryState::Delivered => "delivered",
         }
     }
@@ -94,7 +98,7 @@ pub struct Delivery {
     pub accepted_at: Option<Time>,
     /// When the recipient's endpoint had it.
     pub delivered_at: Option<Time>,
-    /// When it was cancelled or given up.
+    /// When it was cancelled, given up or reported as failed.
     pub ended_at: Option<Time>,
     /// What the recipient has answered.
     pub answer: Option<AnswerWord>,
@@ -104,7 +108,7 @@ pub struct Delivery {
     pub answered_by: Option<String>,
     /// In which words.
     pub answer_note: Option<String>,
-    /// The dead delivery that this one tries again.
+    /// The dead or failed delivery that this one tries again.
     pub retry_of: Option<i64>,
 }
 

@@ -227,7 +227,7 @@ impl WarningFilter {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeliveryFilter {
-    /// In this state; `dead` is the list that people work off.
+    /// In this state; `dead` and `failed` are the lists that people work off.
     pub state: Option<DeliveryState>,
     /// By this kind of channel.
     pub channel: Option<String>,
@@ -254,6 +254,8 @@ impl DeliveryFilter {
                 .push_bind(i64::from(state as i16));
             if state < DeliveryState::Cancelled {
                 query.push(" AND state < 3"); // names the index of what is not done with
+            } else if state == DeliveryState::Failed {
+                query.push(" AND state = 5"); // names the index of what failed
             }
         }
         for (column, text) in [("channel", &self.channel), ("department", &self.department)] {

@@ -9,6 +9,7 @@ mod alert;
 mod answer;
 mod apply;
 mod book;
+mod channels;
 mod checkpoint;
 mod delivery;
 mod event;
@@ -19,6 +20,7 @@ mod key;
 mod message;
 mod query;
 mod queue;
+mod receipt;
 mod recipients;
 mod report;
 mod rows;
@@ -49,11 +51,13 @@ pub use alert::{Alert, Condition, Handling, Verdict};
 pub use answer::{Answer, AnswerWord};
 pub use apply::{Applied, Epoch};
 pub use book::Change;
+pub use channels::ChannelState;
 pub use delivery::{Attempt, Delivery, DeliveryState};
 pub use event::Event;
 pub use filter::{AlertFilter, AlertState, DeliveryFilter, Page, WarningFilter};
 pub use issue::IssueWarning;
 pub use query::{AlertDetail, DeliveryDetail, WarningDetail};
+pub use receipt::{Meaning, Receipt, ReceiptReport};
 pub use rows::{Act, History};
 pub use summary::{AlertCount, DeliveryCount, Summary};
 pub use version::{Contents, Part, PartText, RuleMode, RuleVersion, Version, sha256};
@@ -64,8 +68,10 @@ pub(crate) use alert::to_json;
 pub(crate) use queue::Job;
 pub(crate) use report::{Outcome, Report};
 
+use crate::channel_notes::ChannelNotes;
 use crate::directory::Directory;
 use crate::flight::Flight;
+use crate::links::SignedLinks;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, Zones, wall_clock};
 use crate::{LedgerError, outbox};
@@ -91,6 +97,7 @@ pub(crate) struct Shared {
     position: AtomicU64,
     pub metrics: Metrics,
     pub flight: Flight,
+    pub channel_notes: ChannelNotes,
     outbox: RwLock<Option<outbox::Inbox>>,
 }
 
@@ -148,6 +155,7 @@ impl Ledger {
             settings,
             metrics,
             flight: Flight::default(),
+            channel_notes: ChannelNotes::default(),
             outbox: RwLock::new(None),
         };
         Ok(Ledger {
@@ -195,6 +203,12 @@ impl Ledger {
     #[must_use]
     pub fn now(&self) -> Time {
         (self.shared.settings.clock)()
+    }
+
+    /// Makes and reads the links in messages, if the service has any.
+    #[must_use]
+    pub fn links(&self) -> Option<&SignedLinks> {
+        self.shared.settings.links.as_ref()
     }
 
     /// When the event was committed, in microseconds since 1970 on the wall clock; the newest commits are

@@ -9,6 +9,7 @@ use super::Ledger;
 use super::alert::Alert;
 use super::delivery::{Attempt, Delivery, DeliveryState};
 use super::filter::{AlertFilter, DeliveryFilter, Page, WarningFilter, limit};
+use super::receipt::Receipt;
 use super::rows::{Act, History, act, attempt, by, history};
 use super::warnings::WarningEntry;
 use crate::LedgerError;
@@ -48,6 +49,8 @@ pub struct DeliveryDetail {
     pub delivery: Delivery,
     /// Oldest first.
     pub log: Vec<Attempt>,
+    /// What gateways reported after an attempt was accepted, as it came.
+    pub receipts: Vec<Receipt>,
 }
 
 impl Ledger {
@@ -191,7 +194,7 @@ impl Ledger {
         ))
     }
 
-    /// A delivery with its attempts.
+    /// A delivery with its attempts and receipts.
     ///
     /// # Errors
     /// If there is none, or the database fails.
@@ -206,7 +209,21 @@ impl Ledger {
         )
         .await?;
         let log = rows.iter().map(attempt).collect::<Result<_, _>>()?;
-        Ok(DeliveryDetail { delivery, log })
+        let rows = by(
+            &mut connection,
+            "SELECT * FROM receipts WHERE delivery = $1 ORDER BY number",
+            id,
+        )
+        .await?;
+        let receipts = rows
+            .iter()
+            .map(Receipt::from_row)
+            .collect::<Result<_, _>>()?;
+        Ok(DeliveryDetail {
+            delivery,
+            log,
+            receipts,
+        })
     }
 
     /// Who did what, newest first, before the act with number `before`.

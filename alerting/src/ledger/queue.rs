@@ -22,6 +22,10 @@ use crate::warning::Warning;
 pub(super) const UNFINISHED: &str = "SELECT d.*, w.body, w.cap FROM deliveries d \
      JOIN warnings w ON w.id = d.warning WHERE d.state < 3 AND d.state IN (0, 1) ORDER BY d.id";
 
+pub(super) const TOLD_BEFORE: &str = "SELECT message_id FROM deliveries \
+     WHERE alert = $1 AND id < $2 AND channel = $3 AND address = $4 AND state <> 3 \
+     GROUP BY message_id ORDER BY MIN(id)";
+
 /// Somebody at an endpoint; it may have gone from the plans since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
@@ -152,7 +156,7 @@ impl Session {
         .bind(retry_of));
     }
 
-    /// A dead delivery as a job, with the number of its chain. Refused if sending it again would be wrong.
+    /// A dead or failed delivery as a job, with the number of its chain. Refused if sending it again would be wrong.
     async fn retriable(&mut self, id: i64) -> Result<(Job, i64), LedgerError> {
         let read = || LedgerError::storage("read a dead delivery");
         let row = sqlx::query(
@@ -167,9 +171,9 @@ impl Session {
         .ok_or_else(|| LedgerError::missing("delivery", id))?;
         let refused = |why: String| Err(LedgerError::Conflict(format!("delivery {id} {why}")));
         let state = DeliveryState::from_rank(row.try_get("state").map_err(read())?);
-        if state != DeliveryState::Dead {
+        if !matches!(state, DeliveryState::Dead | DeliveryState::Failed) {
             return refused(format!(
-                "is {}: only a dead one can be tried again",
+                "is {}: only one that is dead or failed can be tried again",
                 state.word()
             ));
         }
@@ -233,10 +237,23 @@ impl Ledger {
         Ok(jobs)
     }
 
-    /// Sends a dead delivery again, as a new delivery with the same message id.
+    /// Message ids of what the same address was sent of the same alert before this delivery, oldest first.
+    pub(crate) async fn told_before(&self, job: &Job) -> Result<Vec<String>, LedgerError> {
+        let mut connection = self.reader().await?;
+        sqlx::query_scalar(TOLD_BEFORE)
+            .bind(job.alert)
+            .bind(job.delivery)
+            .bind(job.channel.as_str())
+            .bind(job.address.as_str())
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(LedgerError::storage("read what was sent before"))
+    }
+
+    /// Sends a dead or failed delivery again, as a new delivery with the same message id.
     ///
     /// # Errors
-    /// If there is no such delivery, it is not dead, it was tried again already, or its warning has lapsed or was
+    /// If there is no such delivery, it is neither dead nor failed, it was tried again already, or its warning has lapsed or was
     /// followed by a newer message.
     pub async fn retry_delivery(&self, id: i64, call: &Call) -> Result<Delivery, LedgerError> {
         let asked = super::key::fingerprint("retry", id, &());

@@ -73,9 +73,10 @@ impl Session {
         let row = sqlx::query(
             "UPDATE deliveries SET \
              state = CASE WHEN state < $2 THEN $2 ELSE state END, \
-             attempts = CASE WHEN attempts < $3 THEN $3 ELSE attempts END, detail = $4, \
+             attempts = CASE WHEN attempts < $3 THEN $3 ELSE attempts END, \
+             detail = CASE WHEN state <= $2 THEN $4 ELSE detail END, \
              accepted_at = CASE WHEN $2 >= 4 THEN COALESCE(accepted_at, $5) ELSE accepted_at END, \
-             delivered_at = CASE WHEN $2 = 5 THEN COALESCE(delivered_at, $5) ELSE delivered_at END, \
+             delivered_at = CASE WHEN $2 = 6 THEN COALESCE(delivered_at, $5) ELSE delivered_at END, \
              ended_at = CASE WHEN $2 IN (2, 3) THEN COALESCE(ended_at, $5) ELSE ended_at END \
              WHERE id = $1 RETURNING *",
         )
@@ -99,6 +100,9 @@ impl Session {
             self.save_attempt(report, outcome);
         }
         self.event(&format!("delivery.{}", delivery.state.word()), &delivery);
+        if report.outcome == Outcome::Accepted && delivery.state == DeliveryState::Accepted {
+            self.failed_already(&delivery, report.number).await?;
+        }
         if delivery.state == state && report.outcome.is_final() {
             self.shared
                 .metrics

@@ -6,7 +6,11 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use crate::LedgerError;
 
 /// The steps in order; the index plus one is the schema version.
-const STEPS: [&str; 2] = [include_str!("schema-1.sql"), include_str!("schema-2.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("schema-1.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-4.sql"),
+];
 
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), LedgerError> {
     let failed = || LedgerError::storage("bring the schema up to date");
@@ -53,7 +57,7 @@ mod tests {
     use sqlx::Row;
 
     use super::super::filter::{AlertFilter, AlertState, DeliveryFilter};
-    use super::super::{DeliveryState, queue, writer};
+    use super::super::{DeliveryState, channels, queue, writer};
     use super::*;
 
     async fn plan(connection: &mut SqliteConnection, sql: &str) -> String {
@@ -77,6 +81,10 @@ mod tests {
             state: Some(DeliveryState::Dead),
             ..DeliveryFilter::default()
         };
+        let failed = DeliveryFilter {
+            state: Some(DeliveryState::Failed),
+            ..DeliveryFilter::default()
+        };
         let of_warning = DeliveryFilter {
             warning: Some(1),
             ..DeliveryFilter::default()
@@ -90,6 +98,13 @@ mod tests {
                 dead.query().unwrap().into_string(),
                 "deliveries_work (state=?)",
             ),
+            (failed.query().unwrap().into_string(), "deliveries_failed"),
+            (
+                queue::TOLD_BEFORE.to_owned(),
+                "deliveries_alert (alert=? AND id<?)",
+            ),
+            (channels::COUNTS.to_owned(), "deliveries_work"),
+            (channels::COUNTS.to_owned(), "deliveries_failed"),
             (
                 of_warning.query().unwrap().into_string(),
                 "deliveries_alert (alert=?)",

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::{Inner, lock};
-use crate::channel::{Endpoint, SendFailure, SendOrder, Sent};
+use crate::channel::{Endpoint, SendFailure, Sent};
 use crate::ledger::{Job, Outcome, Report};
 use crate::settings::wall_clock;
 
@@ -165,10 +165,12 @@ impl Inner {
         let endpoint = directory
             .endpoint(&job.recipient, &job.channel, &job.address)
             .ok_or("the address is no longer in the plans: put it back and try again")?;
-        let channel = self
-            .channels
-            .get(job.channel.as_str())
-            .ok_or_else(|| format!("the channel {} is not switched on", job.channel))?;
+        let channel = self.channels.get(job.channel.as_str()).ok_or_else(|| {
+            format!(
+                "the channel {} is not switched on: configure it in citywatch.toml",
+                job.channel
+            )
+        })?;
         Ok((endpoint.clone(), channel))
     }
 
@@ -179,7 +181,8 @@ impl Inner {
         channel: &super::Served,
     ) -> [Option<OwnedSemaphorePermit>; 2] {
         let acquire = |limit: Arc<Semaphore>| async move { limit.acquire_owned().await.ok() };
-        let host = acquire(self.host(format!("{} {}", endpoint.kind(), endpoint.host()))).await;
+        let name = format!("{} {}", endpoint.kind(), endpoint.host());
+        let host = acquire(self.host(name, channel.channel.concurrent())).await;
         [host, acquire(Arc::clone(&channel.limit)).await]
     }
 
@@ -191,14 +194,7 @@ impl Inner {
         channel: &super::Served,
     ) -> Tried {
         let job = &waiting.job;
-        let order = SendOrder {
-            message_id: job.message_id.clone(),
-            attempt: number,
-            endpoint,
-            warning: Arc::clone(&job.warning),
-            cap_xml: Arc::clone(&job.cap),
-            recipient: job.recipient.clone(),
-        };
+        let order = self.order(job, number, endpoint).await;
         let (at, started) = (wall_clock(), Instant::now());
         let (limit, sender) = (self.config.attempt_timeout, Arc::clone(&channel.channel));
         // a task of its own: a channel that panics fails one attempt, not the lane
@@ -218,6 +214,9 @@ impl Inner {
             metrics.accepted(&job.channel, committed.elapsed());
         }
         metrics.attempted(&job.channel, outcome.attempt().unwrap_or_default(), took);
+        let worked = matches!(outcome, Outcome::Accepted | Outcome::Delivered);
+        let notes = &self.ledger.shared.channel_notes;
+        notes.attempted(&job.channel, worked, at, &detail);
         Tried {
             report: Report {
                 delivery: job.delivery,

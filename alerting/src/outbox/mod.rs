@@ -10,6 +10,7 @@
 
 mod config;
 mod lane;
+mod order;
 mod record;
 
 use std::collections::HashMap;
@@ -91,6 +92,8 @@ impl Outbox {
                 },
             )
         };
+        let kinds = channels.iter().map(|channel| channel.kind());
+        ledger.shared.channel_notes.switched_on(kinds);
         let inner = Arc::new(Inner {
             ledger: ledger.clone(),
             config,
@@ -155,9 +158,9 @@ impl Inner {
         }
     }
 
-    /// The limit of attempts at a time to one host.
-    fn host(&self, host: String) -> Arc<Semaphore> {
-        let limit = || Arc::new(Semaphore::new(self.config.per_host));
+    /// The limit of attempts at a time to one host; a gateway's own setting goes before ours.
+    fn host(&self, host: String, own: Option<usize>) -> Arc<Semaphore> {
+        let limit = || Arc::new(Semaphore::new(own.unwrap_or(self.config.per_host)));
         Arc::clone(lock(&self.hosts).entry(host).or_insert_with(limit))
     }
 

@@ -7,6 +7,7 @@ mod book;
 mod http;
 mod outbox;
 mod plans;
+mod receipts;
 mod state_machine;
 mod support;
 mod versions;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use citywatch_alerting::ledger::{Actor, Applied, Call, Change, Epoch};
+use citywatch_alerting::links::{LinkKey, SignedLinks};
 use citywatch_alerting::{Directory, Ledger, LedgerError, Settings, Zone, Zones, directory};
 use citywatch_model::{
     Level, Mode, Name, RuleInfo, Sensor, Text, Time, Transition, TransitionKind, name,
@@ -44,6 +45,10 @@ impl Place {
             sender: "citywatch@example.gov.cn".to_owned(),
             clock: Arc::new(move || Time::from_millis(clock.load(Ordering::SeqCst))),
             public_url: Some("https://warn.example.gov.cn".to_owned()),
+            links: Some(SignedLinks::new(
+                LinkKey::from_bytes([7; 32]),
+                "https://warn.example.gov.cn",
+            )),
             ..Settings::default()
         };
         let ledger = Ledger::open(
