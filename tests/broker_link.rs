@@ -68,42 +68,18 @@ fn nothing_is_lost_or_doubled_by_ten_kills_and_two_restarts_of_the_broker() {
     let began = Instant::now();
     let publishers: Vec<_> = (0..PUBLISHERS)
         .map(|publisher| {
-            let work = publish(
-                publisher,
-                broker.url("sensors"),
-                readings,
-                sent.clone(),
-                acknowledged.clone(),
-            );
-            runtime.spawn(work)
+            let url = broker.url("sensors");
+            let (sent, acknowledged) = (sent.clone(), acknowledged.clone());
+            runtime.spawn(publish(publisher, url, readings, sent, acknowledged))
         })
         .collect();
     let between = readings / (DISTURBANCES.len() as u64 + 1);
     for (number, disturbance) in (1..).zip(DISTURBANCES) {
-        support::wait_for("readings on their way", || {
-            (sent.load(Ordering::SeqCst) >= number * between).then_some(())
+        let sent = support::wait_for("readings on their way", || {
+            Some(sent.load(Ordering::SeqCst)).filter(|sent| *sent >= number * between)
         });
-        let sent = sent.load(Ordering::SeqCst);
-        match disturbance {
-            Disturbance::KillService => {
-                let link = link_state(&service);
-                service.kill();
-                println!(
-                    "{number}: {sent} sent; service killed, {} of {} messages unacknowledged",
-                    link["unacknowledged"], link["received"]
-                );
-                service.start();
-            }
-            Disturbance::RestartBroker => {
-                let stopped = Instant::now();
-                assert!(broker.terminate().success());
-                broker.start();
-                println!(
-                    "{number}: {sent} sent; broker restarted in {:?}",
-                    stopped.elapsed()
-                );
-            }
-        }
+        print!("{number}: {sent} sent; ");
+        disturb(disturbance, &mut service, &mut broker);
     }
     for publisher in publishers {
         runtime.block_on(publisher).unwrap();
@@ -113,27 +89,49 @@ fn nothing_is_lost_or_doubled_by_ten_kills_and_two_restarts_of_the_broker() {
         "{readings} readings acknowledged to the sensors in {:?}",
         began.elapsed()
     );
+    is_complete(&service, readings);
+    println!("all in the history after {:?}", began.elapsed());
+    assert!(service.terminate().success());
+}
 
+fn disturb(disturbance: Disturbance, service: &mut Service, broker: &mut Mosquitto) {
+    match disturbance {
+        Disturbance::KillService => {
+            let link = link_state(service);
+            service.kill();
+            println!(
+                "service killed, {} of {} messages unacknowledged",
+                link["unacknowledged"], link["received"]
+            );
+            service.start();
+        }
+        Disturbance::RestartBroker => {
+            let stopped = Instant::now();
+            assert!(broker.terminate().success());
+            broker.start();
+            println!("broker restarted in {:?}", stopped.elapsed());
+        }
+    }
+}
+
+fn is_complete(service: &Service, readings: u64) {
     let status = support::wait_for("the history", || {
         let status = service.get("/api/v1/status");
         (status["history"]["readings"].as_u64() >= Some(readings)
             && status["booked"].as_u64() >= status["journal"]["last"].as_u64())
         .then_some(status)
     });
-    println!("history: {} after {:?}", status["history"], began.elapsed());
-    println!("link: {}", status["links"][0]);
+    println!(
+        "history: {}\nlink: {}",
+        status["history"], status["links"][0]
+    );
     assert_eq!(status["history"]["readings"], readings);
     assert_eq!(status["history"]["conflicts"], 0);
     assert_eq!(status["links"][0]["sessions_lost"], 0);
     assert_eq!(status["links"][0]["rejected"], 0);
-    assert_eq!(
-        swing::missing(&service, readings),
-        Vec::<String>::new(),
-        "{}",
-        service.log()
-    );
-    assert_eq!(swing::transitions(&service), swing::undisturbed(readings));
-    assert!(service.terminate().success());
+    let missing = swing::missing(service, readings);
+    assert_eq!(missing, Vec::<String>::new(), "{}", service.log());
+    assert_eq!(swing::transitions(service), swing::undisturbed(readings));
 }
 
 fn link_state(service: &Service) -> serde_json::Value {
@@ -211,7 +209,7 @@ fn check_tells_what_a_broker_does_not_keep() {
     assert!(said.contains("link `good`: the session is kept, and 1500 of 1500"));
     assert!(!warned.contains("link `good`"));
     for words in [
-        "link `bad`: warning: the broker keeps only 1",
+        "link `bad`: warning: the broker keeps only ",
         "link `nobody`: warning: no connection",
         "link `stranger`: warning: broker",
         "link `forbidden`: warning: ",
@@ -289,4 +287,58 @@ fn senml_comes_in_by_every_door() {
     );
     assert_eq!(link_state(&service)["acknowledged"], 100);
     assert!(service.terminate().success());
+}
+
+#[test]
+fn mistakes_in_a_link_are_told_with_their_lines() {
+    let text = "[[links]]
+name = \"a\"
+url = \"http://broker\"
+client_id = \"x\"
+topics = [{ template = \"a\" }]
+
+[[links]]
+name = \"b\"
+url = \"mqtt://broker\"
+client_id = \"x\"
+password = \"secret\"
+topics = [{ template = \"a/{device}\" }]
+
+[[links]]
+name = \"c\"
+url = \"mqtt://broker\"
+client = \"x\"
+client_id = \"y\"
+topics = []
+
+[[links]]
+name = \"d\"
+url = \"mqtts://broker\"
+client_id = \"z\"
+ca_file = \"nowhere.pem\"
+topics = [{ template = \"a\", format = \"xml\" }, { template = \"b\", qos = 2 }]
+
+[topics]
+readings = [\"a\", { template = \"b\" }]
+";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("citywatch.toml");
+    std::fs::write(&path, text).unwrap();
+    let output = support::run(&["check", "--config", &path.display().to_string()]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(!errors.contains("secret"));
+    for (line, words) in [
+        (2, "http://broker"),
+        (8, "a password but no `user`"),
+        (15, "no topics"),
+        (17, "`client`"),
+        (26, "`xml`"),
+        (29, "a topic template, or {"),
+    ] {
+        let found = errors
+            .lines()
+            .any(|told| told.contains(&format!("citywatch.toml:{line}: ")) && told.contains(words));
+        assert!(found, "line {line} {words}: {errors}");
+    }
 }

@@ -19,8 +19,10 @@ mod v5;
 /// connection again each time that the broker sends it.
 const MAX_PACKET: u32 = 268_435_455;
 
-/// Requests besides acknowledgements that may wait to be written.
-const SPARE_REQUESTS: usize = 4_096;
+/// Acknowledgements and other requests that may wait to be written. rumqttc reads ten packets for each request that it
+/// writes, so a backlog is read before it is acknowledged, and brokers of MQTT 3.1.1 do not always keep to a limit
+/// of their own: only the number of packet ids (65,535) ends it.
+const REQUESTS: usize = 70_000;
 
 /// Where to connect, as whom and how.
 #[derive(Clone)]
@@ -36,12 +38,6 @@ pub(super) struct Target {
     pub(super) keep_alive: Duration,
     pub(super) session_expiry: Duration,
     pub(super) timeout: Duration,
-}
-
-impl Target {
-    fn requests(&self) -> usize {
-        usize::from(self.inflight) + SPARE_REQUESTS
-    }
 }
 
 /// What a broker says.

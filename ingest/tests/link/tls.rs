@@ -168,5 +168,11 @@ async fn files_that_cannot_be_used_are_named() {
         problem(&ca, &own.0, &own.0),
         problem(&ca, &own.0, &other.1),
     ];
-    insta::assert_snapshot!(problems.join("\n"), @"");
+    insta::assert_snapshot!(problems.join("\n"), @r"
+    link `city`: ca_file /missing.pem: cannot be read: No such file or directory (os error 2)
+    link `city`: ca_file /empty.pem: holds no certificate in PEM
+    link `city`: client_certificate_file /missing.pem: cannot be read: No such file or directory (os error 2)
+    link `city`: client_key_file /citywatch.pem: holds no private key in PEM, or one behind a pass phrase
+    link `city`: client_key_file /other.key: does not fit the certificate: keys may not be consistent: KeyMismatch
+    ");
 }

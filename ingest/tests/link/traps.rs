@@ -61,6 +61,22 @@ async fn messages_are_acknowledged_in_order_once_they_are_on_disk() {
     assert_eq!(peer.read().await, Some(Sent::Goodbye));
 }
 
+/// Real brokers send more than they should after a reconnection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_waits_for_no_acknowledgement_is_kept_up_with() {
+    let (house, broker) = (House::new(), ScriptedBroker::new().await);
+    let links = start(&house, broker.config());
+    let mut peer = broker.welcome(false, true).await;
+    for id in 1..=30_000 {
+        peer.publish(id, &reading(id.into()), false).await;
+    }
+    for id in 1..=30_000 {
+        assert_eq!(peer.acknowledgement().await, Some(id));
+    }
+    assert_eq!(status(&links).connections, 1);
+    assert_eq!(values(&house).len(), 30_000);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_acknowledged_on_another_connection() {
     let (house, broker) = (House::new(), ScriptedBroker::new().await);

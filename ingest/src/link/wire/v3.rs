@@ -9,7 +9,7 @@ use rumqttc::{
     TlsConfiguration, Transport,
 };
 
-use super::{Incoming, MAX_PACKET, Receipt, Received, Target, lost};
+use super::{Incoming, MAX_PACKET, REQUESTS, Receipt, Received, Target, lost};
 use crate::link::error::Failure;
 use crate::link::plan::Filter;
 
@@ -31,7 +31,7 @@ pub(super) fn open(target: &Target) -> (Client, Events) {
         let tls = TlsConfiguration::Rustls(tls.clone());
         options.set_transport(Transport::tls_with_config(tls));
     }
-    let (client, mut events) = AsyncClient::new(options, target.requests());
+    let (client, mut events) = AsyncClient::new(options, REQUESTS);
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     network.set_connection_timeout(target.timeout.as_secs().max(1));

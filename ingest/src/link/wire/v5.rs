@@ -12,7 +12,7 @@ use rumqttc::v5::mqttbytes::v5::{
 use rumqttc::v5::{AsyncClient, ClientError, ConnectionError, Event, EventLoop, MqttOptions};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 
-use super::{Incoming, MAX_PACKET, Receipt, Received, Target, lost};
+use super::{Incoming, MAX_PACKET, REQUESTS, Receipt, Received, Target, lost};
 use crate::link::error::Failure;
 use crate::link::plan::Filter;
 
@@ -48,7 +48,7 @@ pub(super) fn open(target: &Target) -> (Client, Events) {
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     options.set_network_options(network);
-    AsyncClient::new(options, target.requests())
+    AsyncClient::new(options, REQUESTS)
 }
 
 pub(super) async fn next(events: &mut Events) -> Result<Incoming, Failure> {
