@@ -38,7 +38,7 @@ impl Inner {
         });
         let mut sorted = Sorted::default();
         // the larger parts first: what is fine is in the archive before the search for what is not
-        let mut parts: VecDeque<&[Point]> = fine.chunks(self.config.batch_points).collect();
+        let mut parts: VecDeque<&[Point]> = fine.chunks(self.config.batch_points.max(1)).collect();
         while let Some(part) = parts.pop_front() {
             let started = Instant::now();
             match self.send(client, part).await {
