@@ -17,12 +17,14 @@ mod followup;
 mod issue;
 mod key;
 mod message;
+mod people;
 mod query;
 mod queue;
 mod recipients;
 mod report;
 mod rows;
 mod schema;
+mod seen;
 mod session;
 mod stamps;
 mod statement;
@@ -50,11 +52,15 @@ pub use answer::{Answer, AnswerWord};
 pub use apply::{Applied, Epoch};
 pub use book::Change;
 pub use delivery::{Attempt, Delivery, DeliveryState};
-pub use event::Event;
+pub use event::{Event, EventRow};
 pub use filter::{AlertFilter, AlertState, DeliveryFilter, Page, WarningFilter};
 pub use issue::IssueWarning;
+pub use people::{
+    AccountChange, LoggedIn, LoginError, NewAccount, NewToken, SessionInfo, TokenRefusal,
+};
 pub use query::{AlertDetail, DeliveryDetail, WarningDetail};
 pub use rows::{Act, History};
+pub use seen::Seen;
 pub use summary::{AlertCount, DeliveryCount, Summary};
 pub use version::{Contents, Part, PartText, RuleMode, RuleVersion, Version, sha256};
 pub use versions::{NewVersion, OpenAlerts};
@@ -88,6 +94,7 @@ pub(crate) struct Shared {
     pub settings: Settings,
     newest_event: watch::Sender<i64>,
     stamps: Stamps,
+    people: people::People,
     position: AtomicU64,
     pub metrics: Metrics,
     pub flight: Flight,
@@ -122,6 +129,7 @@ impl Ledger {
             .map_err(LedgerError::storage("open the file"))?;
         schema::migrate(&mut connection).await?;
         delivery::presume_attempted(&mut connection).await?;
+        let people = people::Memory::load(&mut connection).await?;
         let writer = Writer::load(connection).await?;
         let newest_event = watch::Sender::new(writer.ids.event - 1);
         let position = AtomicU64::new(writer.position.stored);
@@ -139,6 +147,7 @@ impl Ledger {
         let shared = Shared {
             newest_event,
             stamps: Stamps::default(),
+            people: people::People::new(people),
             position,
             writer,
             checkpoints,
@@ -216,6 +225,9 @@ impl Ledger {
     /// If the newest position cannot be written.
     pub async fn shutdown(&self) -> Result<(), LedgerError> {
         let flushed = self.flush_position().await;
+        if let Err(error) = self.settle_people().await {
+            tracing::warn!(%error, "the last use of sessions and tokens was not written");
+        }
         self.shared.readers.close().await;
         flushed
     }

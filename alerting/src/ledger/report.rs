@@ -98,7 +98,7 @@ impl Session {
         if let Some(outcome) = report.outcome.attempt() {
             self.save_attempt(report, outcome);
         }
-        self.event(&format!("delivery.{}", delivery.state.word()), &delivery);
+        self.delivery_event(delivery.state.word(), &delivery);
         if delivery.state == state && report.outcome.is_final() {
             self.shared
                 .metrics

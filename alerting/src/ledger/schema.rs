@@ -6,7 +6,11 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use crate::LedgerError;
 
 /// The steps in order; the index plus one is the schema version.
-const STEPS: [&str; 2] = [include_str!("schema-1.sql"), include_str!("schema-2.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("schema-1.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+];
 
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), LedgerError> {
     let failed = || LedgerError::storage("bring the schema up to date");
@@ -55,6 +59,7 @@ mod tests {
     use super::super::filter::{AlertFilter, AlertState, DeliveryFilter};
     use super::super::{DeliveryState, queue, writer};
     use super::*;
+    use crate::accounts::View;
 
     async fn plan(connection: &mut SqliteConnection, sql: &str) -> String {
         let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
@@ -85,13 +90,16 @@ mod tests {
             (writer::LIVE.to_owned(), "alerts_one_open"),
             (writer::LIVE.to_owned(), "alerts_forced"),
             (queue::UNFINISHED.to_owned(), "deliveries_work (state=?)"),
-            (open.query(&[]).unwrap().into_string(), "alerts_one_open"),
             (
-                dead.query().unwrap().into_string(),
+                open.query(&[], &View::whole()).unwrap().into_string(),
+                "alerts_one_open",
+            ),
+            (
+                dead.query(&View::whole()).unwrap().into_string(),
                 "deliveries_work (state=?)",
             ),
             (
-                of_warning.query().unwrap().into_string(),
+                of_warning.query(&View::whole()).unwrap().into_string(),
                 "deliveries_alert (alert=?)",
             ),
         ];

@@ -193,8 +193,7 @@ pub fn call() -> Call {
     };
     Call {
         actor,
-        version: None,
-        key: None,
+        ..Call::default()
     }
 }
 
