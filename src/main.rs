@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Command::Apply(options) => serve(LogForm::Text, command::district::apply(options)),
         Command::Diff(options) => serve(LogForm::Text, command::district::diff(options)),
         Command::Export(options) => serve(LogForm::Text, command::district::export(options)),
+        Command::AdminPassword(options) => serve(LogForm::Text, command::password::run(options)),
         Command::Simulate(options) => serve(LogForm::Text, command::simulate::run(options)),
     }
 }

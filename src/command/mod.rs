@@ -3,5 +3,6 @@
 pub mod backtest;
 pub mod check;
 pub mod district;
+pub mod password;
 pub mod run;
 pub mod simulate;

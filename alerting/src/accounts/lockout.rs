@@ -165,7 +165,9 @@ mod tests {
     fn nobody_is_kept_out_of_his_own_place_from_elsewhere() {
         let mut lockout = Lockout::default();
         for attempt in 0..1_000 {
-            lockout.attempt(("admin", ELSEWHERE, false), at(attempt)).ok();
+            lockout
+                .attempt(("admin", ELSEWHERE, false), at(attempt))
+                .ok();
         }
         assert!(
             lockout

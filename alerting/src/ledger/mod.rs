@@ -56,7 +56,8 @@ pub use event::{Event, EventRow};
 pub use filter::{AlertFilter, AlertState, DeliveryFilter, Page, WarningFilter};
 pub use issue::IssueWarning;
 pub use people::{
-    AccountChange, LoggedIn, LoginError, NewAccount, NewToken, SessionInfo, TokenRefusal,
+    AccountChange, LoggedIn, LoginError, NO_SUCH_ACCOUNT, NewAccount, NewToken, SessionInfo,
+    TokenRefusal,
 };
 pub use query::{AlertDetail, DeliveryDetail, WarningDetail};
 pub use rows::{Act, History};

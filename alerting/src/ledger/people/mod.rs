@@ -22,7 +22,7 @@ use crate::LedgerError;
 use crate::accounts::{Lockout, Passwords};
 
 pub use accounts::{AccountChange, NewAccount};
-pub use sessions::{LoggedIn, LoginError, SessionInfo};
+pub use sessions::{LoggedIn, LoginError, NO_SUCH_ACCOUNT, SessionInfo};
 pub use tokens::{NewToken, TokenRefusal};
 
 pub(super) use memory::Memory;

@@ -14,6 +14,8 @@ use crate::ledger::session::Session;
 use crate::ledger::statement::statement;
 use crate::ledger::{Actor, Ledger};
 
+/// Why nobody is let in under a name that nobody has.
+pub const NO_SUCH_ACCOUNT: &str = "there is no such account";
 /// Sessions of one account; the oldest ends when one more begins.
 const SESSIONS: usize = 20;
 /// Addresses remembered of one account, and for how long.
@@ -125,7 +127,7 @@ impl Ledger {
         let fits = fits.map_err(LedgerError::from)?;
         let wrong = |why| Err(LoginError::Wrong { why });
         match stored {
-            None => wrong("there is no such account"),
+            None => wrong(NO_SUCH_ACCOUNT),
             Some(_) if !fits => wrong("the password is wrong"),
             Some(stored) if stored.account.disabled => wrong("the account is disabled"),
             Some(stored) => {
