@@ -82,9 +82,7 @@ impl Service {
 
         let journal = parts::open_journal(config, &start.clock, &metrics)?;
         let ledger = parts::open_ledger(config, &start.clock, http, &metrics).await?;
-        if let Some((account, password)) = ledger.first_account().await.map_err(failed)? {
-            (start.announce)(&account.name, &password);
-        }
+        parts::first_account(&ledger, start.announce).await?;
         let present = in_force::begin(&ledger, start.bundle, start.apply_bundle).await;
         let present = present.map_err(StartError)?;
         present.enter(&ledger);
@@ -154,13 +152,7 @@ impl Service {
             stop: stop.clone(),
             ready_at: journal.last(),
         });
-        let posts = http::Posts {
-            ledger: ledger.clone(),
-            tokens,
-            trusted_proxies: config.http.trusted_proxies.clone(),
-            public_url: parts::public_url(config, http),
-            metrics,
-        };
+        let posts = parts::posts(config, http, (&ledger, tokens), metrics);
         entrance.open(http::router(app, posts).map_err(failed)?);
         tokio::spawn(prune(ledger.clone(), stop.clone()));
         tokio::spawn(settle_people(ledger.clone(), stop));

@@ -294,7 +294,7 @@ fn told(answer: &Answer, asked: &str) -> (u16, String, String) {
     let plain = |text: &str| {
         let file = asked.rsplit('/').next().unwrap();
         let parameter = file.split(['=', '&']).nth(1).unwrap_or(file);
-        text.replace(parameter.trim_end_matches(".xml"), "ID")
+        text.replace(&format!("`{}`", parameter.trim_end_matches(".xml")), "ID")
     };
     let head = answer.head.lines().filter(|line| {
         let line = line.to_lowercase();

@@ -23,6 +23,7 @@ pub struct SensorView {
     /// For people
     pub name: String,
     /// WGS 84 latitude and longitude in degrees
+    #[schema(value_type = Option<Vec<f64>>)]
     pub place: Option<(f64, f64)>,
     /// The innermost zone
     pub zone: Option<String>,

@@ -99,6 +99,30 @@ pub fn tokens(config: &Config, folder: &Path) -> Result<Tokens, StartError> {
     Ok(tokens.with("admin", Role::Admin, &token))
 }
 
+/// At the very first start, makes an account and tells its password.
+pub async fn first_account(ledger: &Ledger, announce: fn(&str, &str)) -> Result<(), StartError> {
+    if let Some((account, password)) = ledger.first_account().await.map_err(failed)? {
+        announce(&account.name, &password);
+    }
+    Ok(())
+}
+
+/// What the gate before the API stands on.
+pub fn posts(
+    config: &Config,
+    address: SocketAddr,
+    (ledger, tokens): (&Ledger, Tokens),
+    metrics: prometheus::Registry,
+) -> http::Posts {
+    http::Posts {
+        ledger: ledger.clone(),
+        tokens,
+        trusted_proxies: config.http.trusted_proxies.clone(),
+        public_url: public_url(config, address),
+        metrics,
+    }
+}
+
 pub async fn open_broker(
     config: &Config,
     (tokens, ledger): (&Tokens, &Ledger),

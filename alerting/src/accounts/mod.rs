@@ -80,6 +80,7 @@ pub struct Account {
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
+#[schema(as = TokenScope)]
 pub enum Scope {
     /// Bring readings, by HTTP and at the embedded broker.
     #[serde(rename = "readings:write")]
