@@ -27,6 +27,8 @@ pub enum Command {
     Diff(Diff),
     /// Write what is in force into a folder
     Export(Export),
+    /// Give an admin a new one-time password, on the machine itself while the service is stopped
+    AdminPassword(AdminPassword),
     /// Validate configuration, registry, plans and rules, and run the tests in the rule files
     Check(Check),
     /// Replay recorded readings, or the service's own history, through the rule engine: transitions, and what they
@@ -46,6 +48,16 @@ pub struct Run {
     /// Put the bundle that the configuration names in force even if the ledger holds another one
     #[arg(long)]
     pub apply_bundle: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AdminPassword {
+    /// Configuration file
+    #[arg(long, default_value = "citywatch.toml", env = "CITYWATCH_CONFIG")]
+    pub config: PathBuf,
+    /// The account; it becomes an admin who can log in
+    #[arg(long, default_value = "admin")]
+    pub name: String,
 }
 
 /// A folder, and the service whose rules, sensors, zones and plans it is compared with.

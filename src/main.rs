@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Diff(options) => serve(LogForm::Text, command::district::diff(options)),
         Command::Export(options) => serve(LogForm::Text, command::district::export(options)),
         Command::TestChannel(options) => serve(LogForm::Text, command::test_channel::run(options)),
+        Command::AdminPassword(options) => serve(LogForm::Text, command::password::run(options)),
         Command::Simulate(options) => serve(LogForm::Text, command::simulate::run(options)),
     }
 }

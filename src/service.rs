@@ -28,6 +28,8 @@ use crate::pipeline::{EngineSetup, Facts, Pipeline, SavedStates};
 
 /// How long the last readings may take to reach the alert book when the service stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+/// How often the last use of sessions and tokens is written.
+const SETTLE_PEOPLE_EVERY: Duration = Duration::from_secs(60);
 /// How often old events are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
@@ -38,6 +40,8 @@ pub struct Start {
     pub clock: Clock,
     /// Put the bundle in force even if another one is.
     pub apply_bundle: bool,
+    /// Tells the name and the one-time password of the first account, to the terminal and to nothing else.
+    pub announce: fn(&str, &str),
 }
 
 /// A running service.
@@ -84,6 +88,7 @@ impl Service {
 
         let journal = parts::open_journal(config, &start.clock, &metrics)?;
         let ledger = parts::open_ledger(config, &start.clock, http, &metrics).await?;
+        parts::first_account(&ledger, start.announce).await?;
         let present = in_force::begin(&ledger, start.bundle, start.apply_bundle).await;
         let present = present.map_err(StartError)?;
         present.enter(&ledger);
@@ -134,7 +139,8 @@ impl Service {
         tokio::spawn(keeper.clone().watch(intake.clone(), stop.clone()));
         let own_token = http::new_token();
         let tokens = parts::tokens(config, folder)?.with(OWN_NAME, Role::Admin, &own_token);
-        let embedded_broker = parts::open_broker(config, &tokens, &intake, &metrics).await?;
+        let embedded_broker =
+            parts::open_broker(config, (&tokens, &ledger), &intake, &metrics).await?;
         let broker = embedded_broker.as_ref().map(EmbeddedBroker::local_addr);
         let cap_broker = parts::cap_client(config, broker, &own_token)?;
         let outbox = parts::start_outbox(config, &ledger, cap_broker.clone()).await?;
@@ -156,12 +162,14 @@ impl Service {
             booked: pipeline.booked.clone(),
             notes: pipeline.notes.clone(),
             link_guard: parts::refused_links(&metrics)?,
-            metrics,
+            metrics: metrics.clone(),
             stop: stop.clone(),
             ready_at: journal.last(),
         });
-        entrance.open(http::router(app, tokens));
-        tokio::spawn(prune(ledger.clone(), stop));
+        let posts = parts::posts(config, http, (&ledger, tokens), metrics);
+        entrance.open(http::router(app, posts).map_err(failed)?);
+        tokio::spawn(prune(ledger.clone(), stop.clone()));
+        tokio::spawn(settle_people(ledger.clone(), stop));
         tracing::info!(%http, broker = broker.map(tracing::field::display), after_ms = started.elapsed().as_millis() as u64, "ready");
         Ok(Service {
             http,
@@ -236,6 +244,18 @@ async fn rebuilt(pipeline: &Pipeline, last: u64) -> Result<Arc<Facts>, StartErro
         .await
         .map_err(|_| ended())?;
     Ok(pipeline.facts.borrow().clone())
+}
+
+async fn settle_people(ledger: Ledger, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(SETTLE_PEOPLE_EVERY) => {}
+        }
+        if let Err(error) = ledger.settle_people().await {
+            tracing::warn!(%error, "the last use of sessions and tokens was not written; trying again in a minute");
+        }
+    }
 }
 
 async fn prune(ledger: Ledger, mut stop: watch::Receiver<bool>) {

@@ -50,6 +50,12 @@ pub enum LedgerError {
         /// Newest version known here.
         known: i64,
     },
+    /// More is being asked than this machine can do at a time.
+    #[error("{0}")]
+    Busy(String),
+    /// The system failed, not the ledger.
+    #[error("{0}")]
+    System(String),
     /// The disk is full.
     #[error(
         "the disk that holds the ledger is full: free some space; what was asked has not been kept"
@@ -108,7 +114,10 @@ impl LedgerError {
     pub fn may_retry(&self) -> bool {
         matches!(
             self,
-            LedgerError::Full | LedgerError::Locked | LedgerError::Storage { .. }
+            LedgerError::Full
+                | LedgerError::Locked
+                | LedgerError::Busy(_)
+                | LedgerError::Storage { .. }
         )
     }
 

@@ -2,6 +2,7 @@
 //! channels. Nothing here decodes sensor payloads or evaluates rules, and the network is never called inside a
 //! transaction.
 
+pub mod accounts;
 pub mod cap;
 pub mod channel;
 mod channel_notes;

@@ -44,6 +44,10 @@ pub struct Settings {
     /// The service's clock: the wall clock, but for the demo, whose clock runs faster. It stamps acts and
     /// warnings and decides when a warning lapses.
     pub clock: Clock,
+    /// A session ends after so long without use.
+    pub session_idle: Duration,
+    /// A session ends after so long in any case.
+    pub session_longest: Duration,
     /// Events older than this, and answers to idempotency keys, are forgotten.
     pub keep_events: Duration,
 }
@@ -65,6 +69,8 @@ impl Default for Settings {
             expires: Duration::from_secs(86_400),
             radius_km: 0.5,
             clock: Arc::new(wall_clock),
+            session_idle: Duration::from_secs(8 * 3_600),
+            session_longest: Duration::from_secs(24 * 3_600),
             keep_events: Duration::from_secs(7 * 86_400),
         }
     }

@@ -15,6 +15,7 @@ const LISTED: usize = 20;
 
 /// The rules under test (after) against those that they would replace (before).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
+#[schema(as = BacktestDifference)]
 pub struct Difference {
     /// Alerts of the rules that would be replaced.
     pub before: u64,
@@ -48,6 +49,7 @@ pub struct Difference {
 
 /// The same for one rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = BacktestRuleDifference)]
 pub struct RuleDifference {
     /// The rule.
     #[schema(value_type = String)]

@@ -132,6 +132,7 @@ pub struct TransitionCount {
 
 /// How many alerts; an alert begins with a raise and ends with its clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
+#[schema(as = BacktestAlertCount)]
 pub struct AlertCount {
     /// Alerts raised.
     pub total: u64,

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bundle;
 use crate::cli::Run;
+use crate::command::password;
 use crate::config;
 use crate::service::{Service, Start};
 
@@ -33,6 +34,7 @@ async fn serve(options: &Run) -> Result<(), Vec<String>> {
         bundle,
         clock: Clock::wall(),
         apply_bundle: options.apply_bundle,
+        announce: password::announce,
     };
     let ended = async {
         tokio::select! {

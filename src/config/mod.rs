@@ -6,11 +6,11 @@ mod channels;
 mod links;
 mod read;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use citywatch_ingest::decode::Format;
-use citywatch_model::{Duration, Text};
+use citywatch_model::{Duration, Text, Time};
 use serde::Deserialize;
 
 pub use archive::Archive;
@@ -28,6 +28,8 @@ pub struct Config {
     pub service: Service,
     /// The HTTP door and API.
     pub http: Http,
+    /// Sessions of people.
+    pub accounts: Accounts,
     /// The embedded broker.
     pub broker: Broker,
     /// Which topics carry readings.
@@ -86,12 +88,34 @@ impl Default for Service {
 pub struct Http {
     /// Where the API listens.
     pub listen: SocketAddr,
+    /// Proxies that are believed when `X-Forwarded-For` names the client.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 impl Default for Http {
     fn default() -> Http {
         Http {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+/// `[accounts]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Accounts {
+    /// A session ends after so long without use.
+    pub session_idle: Duration,
+    /// A session ends after so long in any case.
+    pub session_longest: Duration,
+}
+
+impl Default for Accounts {
+    fn default() -> Accounts {
+        Accounts {
+            session_idle: Duration::from_secs(8 * 3_600),
+            session_longest: Duration::from_secs(24 * 3_600),
         }
     }
 }
@@ -294,6 +318,15 @@ pub struct Token {
     pub token: Option<String>,
     /// Or its SHA-256 in hexadecimal.
     pub token_sha256: Option<String>,
+    /// Only these hazards; empty: all.
+    #[serde(default)]
+    pub hazards: Vec<String>,
+    /// Only these zones and what nests in them; empty: all.
+    #[serde(default)]
+    pub zones: Vec<String>,
+    /// From when on it is refused.
+    #[serde(default)]
+    pub expires: Option<Time>,
 }
 
 impl Config {

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::{Config, Link, OWN_NAME, Token};
+use super::{Config, Link, OWN_NAME, Role, Token};
 
 /// One mistake in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
     Ok(config)
 }
 
-const SECTIONS: &str = "service, http, broker, topics, links, bundle, engine, storage, delivery, archive, sms, mail, tokens";
+const SECTIONS: &str = "service, http, accounts, broker, topics, links, bundle, engine, storage, delivery, archive, sms, mail, tokens";
 
 struct Reader<'t> {
     file: String,
@@ -75,6 +75,7 @@ impl<'t> Reader<'t> {
             match key.get_ref().as_ref() {
                 "service" => self.section(value, &mut config.service),
                 "http" => self.section(value, &mut config.http),
+                "accounts" => self.section(value, &mut config.accounts),
                 "broker" => self.section(value, &mut config.broker),
                 "topics" => self.section(value, &mut config.topics),
                 "bundle" => self.section(value, &mut config.bundle),
@@ -178,8 +179,16 @@ impl<'t> Reader<'t> {
         for (needle, message) in super::channels::judge(config) {
             self.at_value(&needle, message);
         }
+        let accounts = &config.accounts;
+        if accounts.session_idle.millis() <= 0 || accounts.session_longest < accounts.session_idle {
+            let message =
+                "`session_idle` must be longer than nothing and no longer than `session_longest`";
+            self.at_value("session_", message.to_owned());
+        }
         for (index, token) in config.tokens.iter().enumerate() {
-            let message = wrong_token(token).or_else(|| wrong_name(token, &config.tokens[..index]));
+            let message = wrong_token(token)
+                .or_else(|| wrong_bounds(token))
+                .or_else(|| wrong_name(token, &config.tokens[..index]));
             if let Some(message) = message {
                 self.at_value(&token.name, message);
             }
@@ -201,8 +210,26 @@ fn wrong_name(token: &Token, before: &[Token]) -> Option<String> {
         ));
     }
     let other = before.iter().find(|other| other.name == *name)?;
-    (other.role != token.role).then(|| {
-        format!("`{name}` bears two roles; several tokens of one name must have the same role")
+    if other.role != token.role {
+        let message =
+            format!("`{name}` bears two roles; several tokens of one name must have the same role");
+        return Some(message);
+    }
+    let same = other.hazards == token.hazards && other.zones == token.zones;
+    (!same).then(|| {
+        format!("`{name}` is bound in two ways; several tokens of one name must have the same hazards and zones")
+    })
+}
+
+/// Readings are not judged by zone when they come in, and an admin changes the whole.
+fn wrong_bounds(token: &Token) -> Option<String> {
+    let bound = !(token.hazards.is_empty() && token.zones.is_empty());
+    let whole = matches!(token.role, Role::Device | Role::Admin);
+    (bound && whole).then(|| {
+        format!(
+            "`{}` cannot be bound to hazards or zones: only viewers and operators can",
+            token.name
+        )
     })
 }
 

@@ -62,6 +62,7 @@ async fn demo(options: &Demo) -> Result<(), String> {
         bundle: Ok(bundle),
         clock: clock.clone(),
         apply_bundle: false,
+        announce: |name, password| println!("account  {name}, password {password}"),
     };
     let service = Service::start(&config, begin)
         .await

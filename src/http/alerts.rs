@@ -17,10 +17,12 @@ use super::view::{Page, Problems};
     responses((status = 200, body = Page<Alert>), Problems))]
 pub async fn list(
     State(app): State<App>,
-    _: Viewer,
+    Viewer(bearer): Viewer,
     Query(filter): Query<AlertFilter>,
 ) -> Result<Json<Page<Alert>>, Problem> {
-    Ok(Json(app.ledger.alerts(&filter).await?.into()))
+    Ok(Json(
+        app.ledger.seen(&bearer.view).alerts(&filter).await?.into(),
+    ))
 }
 
 /// One alert with its transitions, acts, warnings and deliveries
@@ -28,10 +30,10 @@ pub async fn list(
     responses((status = 200, body = AlertDetail), Problems))]
 pub async fn detail(
     State(app): State<App>,
-    _: Viewer,
+    Viewer(bearer): Viewer,
     Path(id): Path<i64>,
 ) -> Result<Json<AlertDetail>, Problem> {
-    Ok(Json(app.ledger.alert(id).await?))
+    Ok(Json(app.ledger.seen(&bearer.view).alert(id).await?))
 }
 
 /// 接警

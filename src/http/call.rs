@@ -1,14 +1,13 @@
 //! The circumstances of a writing call: who, from where, with which idempotency key.
 
-use std::net::SocketAddr;
-
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use citywatch_alerting::LedgerError;
 use citywatch_alerting::ledger::{Actor, Call};
 use utoipa::IntoParams;
 
-use super::access::Bearer;
+use super::bearer::Bearer;
+use super::origin::Client;
 use super::problem::Problem;
 use axum::http::{HeaderValue, StatusCode};
 
@@ -35,11 +34,11 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         let key = key.transpose().map_err(|_| {
             Problem::bad_request("the Idempotency-Key must be visible ASCII, such as a UUID")
         })?;
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let client = parts.extensions.get::<Client>();
         Ok(Caller {
             key: key.map(str::to_owned),
-            from: peer
-                .map(|ConnectInfo(address)| address.to_string())
+            from: client
+                .map(|client| client.shown.clone())
                 .unwrap_or_default(),
         })
     }
@@ -48,7 +47,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 impl Caller {
     /// The call as the ledger wants it; `version` is what the caller saw.
     pub fn call(self, bearer: Bearer, version: Option<i64>) -> Call {
-        let role = format!("{:?}", bearer.role).to_lowercase();
+        let role = bearer.role();
         Call {
             actor: Actor {
                 name: bearer.name,
@@ -57,6 +56,7 @@ impl Caller {
             },
             version,
             key: self.key,
+            view: bearer.view,
         }
     }
 }
@@ -78,6 +78,7 @@ impl From<LedgerError> for Problem {
             LedgerError::Invalid(_) => {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
             }
+            LedgerError::Busy(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail),
             error if error.may_retry() => {
                 tracing::error!(%error, "the ledger did not do what was asked");
                 Problem::new(

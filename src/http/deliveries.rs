@@ -15,10 +15,16 @@ use super::view::{Page, Problems};
     responses((status = 200, body = Page<Delivery>), Problems))]
 pub async fn list(
     State(app): State<App>,
-    _: Viewer,
+    Viewer(bearer): Viewer,
     Query(filter): Query<DeliveryFilter>,
 ) -> Result<Json<Page<Delivery>>, Problem> {
-    Ok(Json(app.ledger.deliveries(&filter).await?.into()))
+    Ok(Json(
+        app.ledger
+            .seen(&bearer.view)
+            .deliveries(&filter)
+            .await?
+            .into(),
+    ))
 }
 
 /// One delivery with its attempts
@@ -26,10 +32,10 @@ pub async fn list(
     responses((status = 200, body = DeliveryDetail), Problems))]
 pub async fn detail(
     State(app): State<App>,
-    _: Viewer,
+    Viewer(bearer): Viewer,
     Path(id): Path<i64>,
 ) -> Result<Json<DeliveryDetail>, Problem> {
-    Ok(Json(app.ledger.delivery(id).await?))
+    Ok(Json(app.ledger.seen(&bearer.view).delivery(id).await?))
 }
 
 /// Tries a dead delivery again

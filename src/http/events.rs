@@ -8,19 +8,23 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::sse::{Event as Frame, KeepAlive, Sse};
-use citywatch_alerting::ledger::Event;
+use citywatch_alerting::ledger::{Event, EventRow};
 use futures::Stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
-use super::access::Viewer;
+use super::access::Granted;
+use super::bearer::Bearer;
 use super::problem::{Problem, Query};
 use super::view::Problems;
 
 /// Events read at a time.
 const BATCH: u32 = 500;
+
+/// How often a follower whom nothing reaches is asked whether his time is over.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
 /// From where
 #[derive(Debug, Deserialize, IntoParams)]
@@ -55,12 +59,15 @@ pub struct Gap {
 /// Each frame's `event` is the kind of what happened, its `id` the number to go on from, its data an
 /// `EventFrame`. Events are kept for seven days. A follower that comes back later than that, or is slower,
 /// first gets a frame `gap` without an `id`, its data a `Gap`: it has missed events and must load again what it
-/// shows; the stream goes on with the oldest event that is kept.
+/// shows; the stream goes on with the oldest event that is kept. Who is bound to hazards or zones is told of what lies
+/// inside, and the stream ends when his rights change.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventQuery),
-    responses((status = 200, content_type = "text/event-stream", body = EventFrame), Problems))]
+    responses((status = 200, content_type = "text/event-stream", body = EventFrame),
+        (status = 410, content_type = "application/problem+json", body = Problem, description = "That event is not there yet"),
+        Problems))]
 pub async fn stream(
     State(app): State<App>,
-    _: Viewer,
+    Granted(bearer): Granted,
     headers: HeaderMap,
     Query(query): Query<EventQuery>,
 ) -> Result<Sse<impl Stream<Item = Result<Frame, Infallible>>>, Problem> {
@@ -89,6 +96,8 @@ pub async fn stream(
     }
     let follower = Follower {
         stop: app.stop.clone(),
+        people: app.ledger.people_changed(),
+        bearer,
         app,
         newest,
         after,
@@ -136,12 +145,14 @@ struct Follower {
     newest: watch::Receiver<i64>,
     stop: watch::Receiver<bool>,
     after: i64,
-    waiting: std::iter::Peekable<std::vec::IntoIter<Event>>,
+    people: watch::Receiver<u64>,
+    bearer: Bearer,
+    waiting: std::iter::Peekable<std::vec::IntoIter<EventRow>>,
 }
 
 impl Follower {
     /// The next event, or that some are gone before it; `None` when the service stops or cannot read its
-    /// ledger.
+    /// ledger, and when the follower would not be let in again.
     async fn next(&mut self) -> Option<Next> {
         loop {
             // events are numbered without holes, so a hole is what was forgotten
@@ -152,12 +163,24 @@ impl Follower {
                 self.after = from - 1;
                 return Some(Next::Gap(Gap { after, from }));
             }
-            if let Some(event) = self.waiting.next() {
-                self.after = event.id;
-                return Some(Next::Event(event));
+            if let Some(row) = self.waiting.next() {
+                self.after = row.id;
+                match row.event {
+                    Some(event) => return Some(Next::Event(event)),
+                    // outside of what this follower may see
+                    None => continue,
+                }
             }
             self.newest.mark_unchanged();
-            match self.app.ledger.events_after(self.after, BATCH).await {
+            self.people.mark_unchanged();
+            if !self
+                .bearer
+                .still_holds(&self.app.ledger, citywatch_alerting::wall_clock())
+            {
+                return None;
+            }
+            let seen = self.app.ledger.seen(&self.bearer.view);
+            match seen.event_rows(self.after, BATCH).await {
                 Ok(events) if events.is_empty() => {}
                 Ok(events) => {
                     self.waiting = events.into_iter().peekable();
@@ -170,6 +193,8 @@ impl Follower {
             }
             tokio::select! {
                 changed = self.newest.changed() => changed.ok()?,
+                changed = self.people.changed() => changed.ok()?,
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
                 _ = self.stop.wait_for(|stop| *stop) => return None,
             }
         }

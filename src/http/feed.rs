@@ -8,19 +8,19 @@ use citywatch_alerting::feed::{self, FeedEntry, FeedHead, MAX_ENTRIES, MEDIA_TYP
 use citywatch_alerting::ledger::WarningFilter;
 
 use super::App;
-use super::access::Viewer;
+use super::access::Granted;
 use super::problem::{Path, Problem};
 use super::view::Problems;
 
 /// The newest CAP messages
-#[utoipa::path(get, path = "/feeds/cap.atom", tag = "feeds",
+#[utoipa::path(get, path = "/feeds/cap.atom", tag = "feeds", security(("token" = []), ("session" = []), ("feed" = [])),
     responses((status = 200, content_type = "application/atom+xml", body = String), Problems))]
-pub async fn atom(State(app): State<App>, _: Viewer) -> Result<Response, Problem> {
+pub async fn atom(State(app): State<App>, Granted(bearer): Granted) -> Result<Response, Problem> {
     let filter = WarningFilter {
         limit: Some(MAX_ENTRIES as u32),
         ..WarningFilter::default()
     };
-    let page = app.ledger.warnings(&filter).await?;
+    let page = app.ledger.seen(&bearer.view).warnings(&filter).await?;
     let base = &app.public_url;
     let entries: Vec<FeedEntry> = page
         .items
@@ -49,11 +49,11 @@ pub async fn atom(State(app): State<App>, _: Viewer) -> Result<Response, Problem
 }
 
 /// One CAP message
-#[utoipa::path(get, path = "/cap/{file}", tag = "feeds", params(("file" = String, Path, description = "IDENTIFIER.xml")),
+#[utoipa::path(get, path = "/cap/{file}", tag = "feeds", security(("token" = []), ("session" = []), ("feed" = [])), params(("file" = String, Path, description = "IDENTIFIER.xml")),
     responses((status = 200, content_type = "application/cap+xml", body = String), Problems))]
 pub async fn cap(
     State(app): State<App>,
-    _: Viewer,
+    Granted(bearer): Granted,
     Path(file): Path<String>,
 ) -> Result<Response, Problem> {
     let Some(identifier) = file.strip_suffix(".xml") else {
@@ -61,6 +61,6 @@ pub async fn cap(
             "CAP messages stand under /cap/IDENTIFIER.xml",
         ));
     };
-    let warning = app.ledger.warning(identifier).await?;
+    let warning = app.ledger.seen(&bearer.view).warning(identifier).await?;
     Ok(([(header::CONTENT_TYPE, "application/cap+xml")], warning.cap).into_response())
 }

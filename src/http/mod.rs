@@ -2,10 +2,12 @@
 //! and decide nothing themselves; every body that goes out has a type in `view`.
 
 mod access;
+mod accounts;
 mod alerts;
 mod answering;
 mod archive;
 mod backtests;
+mod bearer;
 mod bundle;
 mod call;
 mod channels;
@@ -14,13 +16,19 @@ mod entrance;
 mod events;
 mod feed;
 mod link_guard;
+mod origin;
 mod problem;
 mod readings;
 mod receipts;
+mod refusal;
+mod rights;
 mod rule_changes;
 mod rules;
 mod sensors;
+mod session;
+mod sight;
 mod status;
+mod tokens;
 mod view;
 mod warnings;
 
@@ -40,14 +48,19 @@ use citywatch_model::{Position, Text};
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use access::{Bearer, Tokens, admin_token, new_token};
+use access::Gate;
+pub use access::Posts;
+pub use bearer::{TokenBearer, Tokens, admin_token, new_token};
 pub use entrance::{Entrance, Waiting};
 pub use link_guard::LinkGuard;
 use problem::Problem;
+pub use rights::{Right, Standing, decide};
 
 use crate::backtests::Backtests;
 use crate::in_force::Keeper;
@@ -113,16 +126,7 @@ struct Description;
 /// Routes, and their description.
 fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
     let mut description = Description::openapi();
-    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    description
-        .components
-        .get_or_insert_default()
-        .add_security_scheme("token", bearer);
-    description.security = Some(vec![utoipa::openapi::SecurityRequirement::new::<
-        _,
-        [String; 0],
-        String,
-    >("token", [])]);
+    secure(&mut description);
     OpenApiRouter::with_openapi(description)
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::detail))
@@ -163,6 +167,7 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(backtests::begin, backtests::list))
         .routes(routes!(backtests::detail, backtests::stop))
         .merge(bundles())
+        .merge(people())
         .routes(routes!(bundle::versions))
         .routes(routes!(bundle::version))
         .routes(routes!(status::status))
@@ -182,6 +187,45 @@ fn signed_links() -> Router<App> {
         .layer(DefaultBodyLimit::max(answering::BODY_LIMIT))
 }
 
+/// Who may come in, and how.
+fn people() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(session::log_in, session::who, session::log_out))
+        .routes(routes!(session::change_password))
+        .routes(routes!(accounts::list, accounts::create))
+        .routes(routes!(accounts::change))
+        .routes(routes!(accounts::reset))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+}
+
+/// Describes how calls prove who sends them: a token, or a session with its header for writing calls.
+fn secure(description: &mut utoipa::openapi::OpenApi) {
+    let cookie = ApiKey::Cookie(ApiKeyValue::new(access::COOKIE));
+    let csrf = ApiKey::Header(ApiKeyValue::new("X-CSRF-Token"));
+    let schemes = [
+        (
+            "token",
+            SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+        ),
+        (
+            "feed",
+            SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)),
+        ),
+        ("session", SecurityScheme::ApiKey(cookie)),
+        ("csrf", SecurityScheme::ApiKey(csrf)),
+    ];
+    let components = description.components.get_or_insert_default();
+    for (name, scheme) in schemes {
+        components.add_security_scheme(name, scheme);
+    }
+    let none: [String; 0] = [];
+    description.security = Some(vec![
+        SecurityRequirement::new("token", none.clone()),
+        SecurityRequirement::new("session", none.clone()).add("csrf", none),
+    ]);
+}
+
 /// A district's files are larger than other bodies.
 fn bundles() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -190,10 +234,15 @@ fn bundles() -> OpenApiRouter<App> {
 }
 
 /// The whole HTTP service.
-pub fn router(app: App, tokens: Tokens) -> Router {
+///
+/// # Errors
+/// If the metrics of another one are registered already.
+pub fn router(app: App, posts: Posts) -> Result<Router, prometheus::Error> {
     let (api, description) = routes();
+    let gate = Gate::new(posts, &description)?;
     let description = Arc::new(description);
-    api.layer(middleware::from_fn_with_state(tokens, access::authenticate))
+    let router = api
+        .layer(middleware::from_fn_with_state(gate, access::authenticate))
         .route("/healthz", get(|| async { healthy() }))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))
@@ -216,7 +265,8 @@ pub fn router(app: App, tokens: Tokens) -> Router {
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::custom(panicked))
-        .with_state(app)
+        .with_state(app);
+    Ok(router)
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

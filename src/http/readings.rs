@@ -9,7 +9,7 @@ use citywatch_ingest::decode::Format;
 use citywatch_ingest::{
     Door, Form, HistoryError, IntakeError, Message, RejectedPayload, Rejection, StoredReading,
 };
-use citywatch_model::{Time, flags};
+use citywatch_model::{Name, Time, existing_name, flags};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use utoipa::{IntoParams, ToSchema};
@@ -225,10 +225,11 @@ pub struct Point {
     responses((status = 200, body = Vec<Point>), Problems))]
 pub async fn history(
     State(app): State<App>,
-    _: Viewer,
+    Viewer(bearer): Viewer,
     Query(query): Query<ReadingQuery>,
 ) -> Result<Json<Vec<Point>>, Problem> {
-    let (sensor, measurement) = (known(&query.sensor)?, known(&query.measurement)?);
+    let sensor = known(&app, &bearer, &query.sensor)?;
+    let measurement = measured(&app, sensor, &query.measurement).await?;
     let to = query.to.unwrap_or_else(|| app.ledger.now());
     let from = query
         .from
@@ -251,6 +252,24 @@ pub async fn history(
         unit: bucket.unit.to_string(),
     });
     Ok(Json(points.collect()))
+}
+
+/// What the sensor measures under that name, or is registered to measure.
+async fn measured(app: &App, sensor: Name, measurement: &str) -> Result<Name, Problem> {
+    let unknown = || {
+        let said = format!("sensor `{sensor}` has never sent `{measurement}`");
+        Problem::not_found(said)
+    };
+    let facts = app.facts.borrow().clone();
+    let registered = facts.registry.sensors.get(&sensor);
+    let found = existing_name(measurement).ok_or_else(unknown)?;
+    if registered.is_some_and(|sensor| sensor.measurements.contains(&found)) {
+        return Ok(found);
+    }
+    let history = app.history.clone();
+    let newest = blocking(move || history.newest(sensor)).await?;
+    let sent = newest.iter().any(|reading| reading.measurement == found);
+    sent.then_some(found).ok_or_else(unknown)
 }
 
 /// How many

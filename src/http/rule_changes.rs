@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
-use super::access::{Admin, Bearer};
+use super::access::Admin;
+use super::bearer::Bearer;
 use super::bundle::ChangeView;
 use super::call::Caller;
 use super::problem::{Body, Path, Problem, Query};

@@ -9,8 +9,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::access::Viewer;
+use super::bearer::Bearer;
 use super::problem::{Path, Problem, Query};
 use super::readings::Reading;
+use super::sight::Sight;
 use super::view::{Page, Problems};
 
 /// A registered device
@@ -21,6 +23,7 @@ pub struct SensorView {
     /// For people
     pub name: String,
     /// WGS 84 latitude and longitude in degrees
+    #[schema(value_type = Option<Vec<f64>>)]
     pub place: Option<(f64, f64)>,
     /// The innermost zone
     pub zone: Option<String>,
@@ -83,9 +86,10 @@ fn hundred() -> usize {
     responses((status = 200, body = Page<SensorView>), Problems))]
 pub async fn list(
     State(app): State<App>,
-    _: Viewer,
+    Viewer(bearer): Viewer,
     Query(query): Query<SensorQuery>,
 ) -> Json<Page<SensorView>> {
+    let sight = Sight::new(&app, &bearer.view);
     let facts = app.facts.borrow().clone();
     let limit = query.limit.clamp(1, 1000);
     let after = |id: &str| query.cursor.as_deref().is_none_or(|cursor| id > cursor);
@@ -93,7 +97,7 @@ pub async fn list(
         .registry
         .sensors
         .values()
-        .filter(|sensor| after(sensor.id.as_str()));
+        .filter(|sensor| after(sensor.id.as_str()) && sight.sees(Some(sensor)));
     let items: Vec<SensorView> = found.by_ref().take(limit).map(Into::into).collect();
     let next = found
         .next()
@@ -148,10 +152,10 @@ pub struct SensorDetail {
     responses((status = 200, body = SensorDetail), Problems))]
 pub async fn detail(
     State(app): State<App>,
-    _: Viewer,
+    Viewer(bearer): Viewer,
     Path(id): Path<String>,
 ) -> Result<Json<SensorDetail>, Problem> {
-    let sensor = known(&id)?;
+    let sensor = known(&app, &bearer, &id)?;
     let registered: Option<SensorView> = app
         .facts
         .borrow()
@@ -163,9 +167,7 @@ pub async fn detail(
     let newest: Vec<StoredReading> =
         super::readings::blocking(move || history.newest(sensor)).await?;
     if registered.is_none() && newest.is_empty() {
-        return Err(Problem::not_found(format!(
-            "no sensor `{id}` is registered or has ever spoken"
-        )));
+        return Err(unknown_sensor(&id));
     }
     Ok(Json(SensorDetail {
         sensor: registered,
@@ -173,11 +175,17 @@ pub async fn detail(
     }))
 }
 
-/// A name that is in use, of a sensor or a measurement.
-pub fn known(id: &str) -> Result<Name, Problem> {
-    existing_name(id).ok_or_else(|| {
-        Problem::not_found(format!(
-            "`{id}` is not registered and has never been heard of"
-        ))
-    })
+/// The sensor with that id, if the caller may see it; what he may not see is answered as what there is not.
+pub fn known(app: &App, bearer: &Bearer, id: &str) -> Result<Name, Problem> {
+    let sensor = existing_name(id).ok_or_else(|| unknown_sensor(id))?;
+    let facts = app.facts.borrow().clone();
+    let sight = Sight::new(app, &bearer.view);
+    if !sight.sees(facts.registry.sensors.get(&sensor)) {
+        return Err(unknown_sensor(id));
+    }
+    Ok(sensor)
+}
+
+pub fn unknown_sensor(id: &str) -> Problem {
+    Problem::not_found(format!("no sensor `{id}` is registered or has ever spoken"))
 }

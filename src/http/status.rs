@@ -15,6 +15,7 @@ use super::App;
 use super::access::Viewer;
 use super::archive::ArchiveView;
 use super::problem::{Problem, Query};
+use super::sight::Sight;
 use super::view::Problems;
 
 /// Whether the alert book has caught up with what the journal held at the start.
@@ -51,22 +52,27 @@ pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ServiceStatus)]
 pub struct Status {
-    /// The journal: everything that was accepted
-    pub journal: JournalStatus,
+    /// The journal: everything that was accepted; not for those who are bound, like all that counts the whole
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal: Option<JournalStatus>,
     /// The index of readings
-    pub history: HistoryStatus,
-    /// Brokers of others that bring readings
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistoryStatus>,
+    /// Brokers of others that bring readings; none for those who are bound
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<LinkView>,
     /// The copy of all readings in InfluxDB; absent if none is configured
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveView>,
     /// Position up to which the alert book is complete
-    pub booked: u64,
-    /// Sensors in the registry
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub booked: Option<u64>,
+    /// Sensors in the registry that the caller sees
     pub sensors: usize,
     /// The version in force: rules, sensors, zones and plans
     pub version: i64,
     /// Rule files in force
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rule_files: Vec<String>,
     /// Sensors that a rule does not see because their unit does not convert
     pub unit_errors: Vec<UnitErrorView>,
@@ -179,36 +185,60 @@ impl From<&UnitError> for UnitErrorView {
 
 /// Where the parts of the service stand
 #[utoipa::path(get, path = "/api/v1/status", tag = "status", responses((status = 200, body = Status), Problems))]
-pub async fn status(State(app): State<App>, _: Viewer) -> Result<Json<Status>, Problem> {
+pub async fn status(
+    State(app): State<App>,
+    Viewer(bearer): Viewer,
+) -> Result<Json<Status>, Problem> {
+    let summary = app.ledger.seen(&bearer.view).summary().await?;
+    let sight = Sight::new(&app, &bearer.view);
     let facts = app.facts.borrow().clone();
-    let summary = app.ledger.summary().await?;
+    let sees = |sensor| sight.sees(facts.registry.sensors.get(&sensor));
+    let unit_errors = app.notes.unit_errors();
+    let unit_errors = unit_errors.iter().filter(|error| sees(error.sensor));
+    let part = Status {
+        journal: None,
+        history: None,
+        links: Vec::new(),
+        archive: None,
+        booked: None,
+        sensors: facts
+            .registry
+            .sensors
+            .values()
+            .filter(|sensor| sight.sees(Some(sensor)))
+            .count(),
+        version: facts.in_force.version,
+        rule_files: Vec::new(),
+        unit_errors: unit_errors.map(Into::into).collect(),
+        summary,
+    };
+    if !bearer.view.is_whole() {
+        return Ok(Json(part));
+    }
     // before the counts, which may be ahead of it but not behind
     let (position, booked) = (app.history.cursor(), *app.booked.borrow());
     let count = app.history.count();
     Ok(Json(Status {
-        journal: JournalStatus {
+        journal: Some(JournalStatus {
             last: app.journal.last(),
             clock: app.journal.last_clock().to_string(),
-        },
-        history: HistoryStatus {
+        }),
+        history: Some(HistoryStatus {
             position,
             readings: count.readings,
             duplicates: count.duplicates,
             conflicts: count.conflicts,
-        },
+        }),
         links: app.links.statuses().into_iter().map(Into::into).collect(),
         archive: app.archive.as_ref().map(|archive| archive.status().into()),
-        booked,
-        sensors: facts.registry.sensors.len(),
-        version: facts.in_force.version,
+        booked: Some(booked),
         rule_files: facts
             .in_force
             .sources
             .iter()
             .map(|source| source.file.clone())
             .collect(),
-        unit_errors: app.notes.unit_errors().iter().map(Into::into).collect(),
-        summary,
+        ..part
     }))
 }
 

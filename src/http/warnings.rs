@@ -34,10 +34,16 @@ pub async fn issue(
     responses((status = 200, body = Page<WarningEntry>), Problems))]
 pub async fn list(
     State(app): State<App>,
-    _: Viewer,
+    Viewer(bearer): Viewer,
     Query(filter): Query<WarningFilter>,
 ) -> Result<Json<Page<WarningEntry>>, Problem> {
-    Ok(Json(app.ledger.warnings(&filter).await?.into()))
+    Ok(Json(
+        app.ledger
+            .seen(&bearer.view)
+            .warnings(&filter)
+            .await?
+            .into(),
+    ))
 }
 
 /// One warning with its deliveries, by number or identifier
@@ -45,10 +51,10 @@ pub async fn list(
     responses((status = 200, body = WarningDetail), Problems))]
 pub async fn detail(
     State(app): State<App>,
-    _: Viewer,
+    Viewer(bearer): Viewer,
     Path(id): Path<String>,
 ) -> Result<Json<WarningDetail>, Problem> {
-    Ok(Json(app.ledger.warning(&id).await?))
+    Ok(Json(app.ledger.seen(&bearer.view).warning(&id).await?))
 }
 
 macro_rules! follow_up {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use citywatch_alerting::channel::{CapMqtt, Channel, Mail, Publisher, Sms, Timeouts, Webhook};
 use citywatch_alerting::links::{LinkKey, SignedLinks};
-use citywatch_alerting::{Ledger, Outbox, OutboxConfig, Settings};
+use citywatch_alerting::{Ledger, Outbox, OutboxConfig, Settings, wall_clock};
 use citywatch_ingest::archive::{Archive, Sources};
-use citywatch_ingest::broker::{Access, BrokerConfig, BrokerError, EmbeddedBroker, User};
+use citywatch_ingest::broker::{Access, BrokerConfig, BrokerError, EmbeddedBroker, User, Users};
 use citywatch_ingest::client::{ClientOptions, MqttClient};
 use citywatch_ingest::link::Links;
 use citywatch_ingest::topic::{Template, Templates};
@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use super::{StartError, failed};
 use crate::cap_broker::CapBroker;
 use crate::config::{Config, Link, OWN_NAME, ReadingTopic, Role};
-use crate::http::{self, Bearer, Tokens};
+use crate::http::{self, Right, Standing, TokenBearer, Tokens, decide};
 
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| {
@@ -53,6 +53,8 @@ pub async fn open_ledger(
         public_url: Some(public_url(config, http)),
         links: Some(signed_links(config, http)?),
         clock: Arc::new(move || clock.now()),
+        session_idle: config.accounts.session_idle,
+        session_longest: config.accounts.session_longest,
         ..Settings::default()
     };
     let path: PathBuf = config.storage.folder.join("ledger.sqlite");
@@ -115,9 +117,33 @@ pub fn tokens(config: &Config, folder: &Path) -> Result<Tokens, StartError> {
     Ok(tokens.with("admin", Role::Admin, &token))
 }
 
+/// At the very first start, makes an account and tells its password.
+pub async fn first_account(ledger: &Ledger, announce: fn(&str, &str)) -> Result<(), StartError> {
+    if let Some((account, password)) = ledger.first_account().await.map_err(failed)? {
+        announce(&account.name, &password);
+    }
+    Ok(())
+}
+
+/// What the gate before the API stands on.
+pub fn posts(
+    config: &Config,
+    address: SocketAddr,
+    (ledger, tokens): (&Ledger, Tokens),
+    metrics: prometheus::Registry,
+) -> http::Posts {
+    http::Posts {
+        ledger: ledger.clone(),
+        tokens,
+        trusted_proxies: config.http.trusted_proxies.clone(),
+        public_url: public_url(config, address),
+        metrics,
+    }
+}
+
 pub async fn open_broker(
     config: &Config,
-    tokens: &Tokens,
+    (tokens, ledger): (&Tokens, &Ledger),
     intake: &Intake,
     metrics: &prometheus::Registry,
 ) -> Result<Option<EmbeddedBroker>, StartError> {
@@ -129,8 +155,10 @@ pub async fn open_broker(
         allow_anonymous: config.broker.anonymous(),
         users: tokens
             .bearers()
+            .values()
             .map(|bearer| user(tokens, bearer))
             .collect(),
+        more_users: more_users(ledger.clone()),
         own_user: OWN_NAME.to_owned(),
         ..BrokerConfig::new(config.broker.listen)
     };
@@ -141,20 +169,21 @@ pub async fn open_broker(
 }
 
 /// A bearer as the broker knows it: the user name is the token's name, the password the token.
-fn user(tokens: &Tokens, bearer: &Bearer) -> User {
+fn user(tokens: &Tokens, bearer: &TokenBearer) -> User {
     let (tokens, name) = (tokens.clone(), bearer.name.clone());
     let verify = move |password: &[u8]| {
         let bearer = std::str::from_utf8(password)
             .ok()
             .and_then(|password| tokens.bearer(password));
-        bearer.is_some_and(|bearer| bearer.name == name)
+        bearer.is_some_and(|bearer| bearer.name == name && bearer.is_good(wall_clock()))
     };
     User {
         name: bearer.name.clone(),
         verify: Arc::new(verify),
         access: Access {
-            publish: bearer.may(Role::Device),
-            subscribe: bearer.may(Role::Viewer),
+            publish: bearer.may(Right::Readings),
+            // topics carry warnings of every zone
+            subscribe: bearer.may(Right::Feed) && bearer.bounds.is_whole(),
         },
     }
 }
@@ -168,6 +197,37 @@ pub fn open_links(
     let links = config.links.iter().map(Link::read);
     let links = links.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     Links::start(&links, intake, clock, metrics).map_err(failed)
+}
+
+/// Tokens that were made through the API, as the broker knows them: looked up at each login and each publish, so that
+/// one which is revoked or too old brings nothing more.
+fn more_users(ledger: Ledger) -> Users {
+    Arc::new(move |name: &str| {
+        let token = ledger.token_named(name, wall_clock())?;
+        let may = |right| {
+            decide(
+                &Standing::Scopes(token.scopes.clone()),
+                !token.bounds.is_whole(),
+                right,
+            )
+            .is_ok()
+        };
+        let access = Access {
+            publish: may(Right::Readings),
+            subscribe: may(Right::Feed) && token.bounds.is_whole(),
+        };
+        let ledger = ledger.clone();
+        let verify = move |password: &[u8]| {
+            let sent = std::str::from_utf8(password).ok();
+            let sent = sent.and_then(|sent| ledger.token(sent, wall_clock()).ok());
+            sent.is_some_and(|sent| sent.id == token.id)
+        };
+        Some(User {
+            name: name.to_owned(),
+            verify: Arc::new(verify),
+            access,
+        })
+    })
 }
 
 pub fn cap_client(

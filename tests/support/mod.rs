@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod mosquitto;
+pub mod people;
 pub mod swing;
 
 use std::io::{Read, Write};
@@ -109,9 +110,14 @@ impl Service {
             .create(true)
             .append(true)
             .open(self.folder.path().join("log"));
+        let printed = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("printed"));
         let mut command = citywatch(&["run", "--config"]);
         command
             .arg(self.config())
+            .stdout(printed.expect("a file can be written"))
             .stderr(log.expect("a file can be written"));
         self.child = Some(command.spawn().expect("the program starts"));
     }
@@ -156,6 +162,11 @@ impl Service {
     /// What it has logged.
     pub fn log(&self) -> String {
         read(&self.folder.path().join("log"))
+    }
+
+    /// What it has printed on standard output.
+    pub fn printed(&self) -> String {
+        read(&self.folder.path().join("printed"))
     }
 
     /// What each start began with: the positions of the engine's saved state, the ledger and the journal.
@@ -249,17 +260,32 @@ pub fn request_of(
     token: Option<&str>,
     body: Option<(&str, &[u8])>,
 ) -> Option<(u16, String)> {
+    let token = token.map(|token| ("Authorization", format!("Bearer {token}")));
+    let headers: Vec<(&str, String)> = token.into_iter().collect();
+    let (status, _, body) = exchange(port, (method, path), &headers, body)?;
+    Some((status, body))
+}
+
+/// One HTTP/1.1 request with these headers, and a media type before the body, on a connection of its own; answers
+/// status, head and body.
+pub fn exchange(
+    port: u16,
+    (method, path): (&str, &str),
+    headers: &[(&str, String)],
+    body: Option<(&str, &[u8])>,
+) -> Option<(u16, String, String)> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
         .ok()?;
     let (media_type, body) = body.unwrap_or(("application/json", &[]));
-    let token = token
-        .map(|token| format!("Authorization: Bearer {token}\r\n"))
-        .unwrap_or_default();
+    let headers = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"));
+    let headers: String = headers.collect();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{token}Content-Type: {media_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}Content-Type: {media_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).ok()?;
@@ -273,14 +299,12 @@ pub fn request_of(
     let chunked = head
         .to_ascii_lowercase()
         .contains("transfer-encoding: chunked");
-    Some((
-        status,
-        if chunked {
-            unchunk(body)
-        } else {
-            body.to_owned()
-        },
-    ))
+    let body = if chunked {
+        unchunk(body)
+    } else {
+        body.to_owned()
+    };
+    Some((status, head.to_owned(), body))
 }
 
 fn unchunk(mut body: &str) -> String {

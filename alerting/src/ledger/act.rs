@@ -9,6 +9,7 @@ use super::alert::{Alert, Condition, Handling, Verdict};
 use super::key::fingerprint;
 use super::session::Concerns;
 use crate::LedgerError;
+use crate::accounts::View;
 
 /// Who acts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -42,6 +43,8 @@ pub struct Call {
     pub version: Option<i64>,
     /// Idempotency key.
     pub key: Option<String>,
+    /// What the actor may see; what lies outside does not exist for him.
+    pub view: View,
 }
 
 /// One act with its arguments, as it goes into the audit.
@@ -135,6 +138,7 @@ impl Ledger {
         let (act, event) = deed.names();
         let asked = fingerprint(act, id, &deed);
         let mut session = self.begin().await?;
+        session.admit_alert(call, id).await?;
         if let Some(answer) = session.first_answer(call, &asked).await? {
             return Ok(answer);
         }

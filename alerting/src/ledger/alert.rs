@@ -115,6 +115,7 @@ pub struct Alert {
     /// Name of the sensor; may be empty.
     pub subject_name: String,
     /// The sensor's WGS 84 latitude and longitude.
+    #[schema(value_type = Option<Vec<f64>>)]
     pub place: Option<(f64, f64)>,
     /// The innermost zone of the sensor.
     #[schema(value_type = Option<String>)]

@@ -61,6 +61,7 @@ impl Ledger {
     ) -> Result<Delivery, LedgerError> {
         let asked = fingerprint("answer", delivery, answer);
         let mut session = self.begin().await?;
+        session.admit_delivery(call, delivery).await?;
         if let Some(first) = session.first_answer(call, &asked).await? {
             return Ok(first);
         }
@@ -91,7 +92,7 @@ impl Ledger {
             delivery: Some(delivery.id),
         };
         session.act(&call.actor, "answer", concerns, answer);
-        session.event("delivery.answered", &delivery);
+        session.delivery_event("answered", &delivery);
         session.keep_answer(call, &asked, &delivery);
         session.commit().await?;
         Ok(delivery)

@@ -3,12 +3,13 @@
 
 use citywatch_model::Time;
 use serde::Serialize;
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row};
 
 use super::warnings::WarningEntry;
-use super::{Ledger, wall};
+use super::{Ledger, Seen, wall};
 use crate::LedgerError;
+use crate::accounts::View;
 
 /// Something changed.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -23,37 +24,24 @@ pub struct Event {
     pub data: serde_json::Value,
 }
 
+/// An event as it stands in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventRow {
+    /// Its number.
+    pub id: i64,
+    /// The event, where the reader may see it.
+    pub event: Option<Event>,
+}
+
 impl Ledger {
     /// Up to `limit` events after number `after`, oldest first.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn events_after(&self, after: i64, limit: u32) -> Result<Vec<Event>, LedgerError> {
-        let read = || LedgerError::storage("read events");
-        let mut connection = self.reader().await?;
-        // a commit shows in the file a moment before everything else has followed it
-        let newest = *self.shared.newest_event.borrow();
-        let rows = sqlx::query(
-            "SELECT e.id AS event, e.at, e.kind, e.body AS data, w.* \
-             FROM events e LEFT JOIN warnings w ON w.id = e.warning \
-             WHERE e.id > $1 AND e.id <= $2 ORDER BY e.id LIMIT $3",
-        )
-        .bind(after)
-        .bind(newest)
-        .bind(i64::from(limit))
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(read())?;
-        rows.iter()
-            .map(|row| {
-                Ok(Event {
-                    id: row.try_get("event").map_err(read())?,
-                    time: Time::from_millis(row.try_get("at").map_err(read())?),
-                    kind: row.try_get("kind").map_err(read())?,
-                    data: data(row)?,
-                })
-            })
-            .collect()
+        let view = View::whole();
+        let rows = self.seen(&view).event_rows(after, limit).await?;
+        Ok(rows.into_iter().filter_map(|row| row.event).collect())
     }
 
     /// Forgets events and answers to idempotency keys beyond their age, all but the newest event, whose number
@@ -84,6 +72,54 @@ impl Ledger {
         session.commit().await?;
         Ok(pruned.rows_affected())
     }
+}
+
+impl Seen<'_> {
+    /// Up to `limit` events after number `after`, oldest first; of those outside only the numbers, so that the reader
+    /// can tell what he may not see from what was forgotten.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn event_rows(&self, after: i64, limit: u32) -> Result<Vec<EventRow>, LedgerError> {
+        let read = || LedgerError::storage("read events");
+        let mut connection = self.ledger.reader().await?;
+        // a commit shows in the file a moment before everything else has followed it
+        let newest = *self.ledger.shared.newest_event.borrow();
+        let mut query = QueryBuilder::new(
+            "SELECT e.id AS event, e.at, e.kind, e.body AS data, w.*, CASE WHEN 1 = 1",
+        );
+        self.view.narrow_by_alert(&mut query, "e");
+        query.push(
+            " THEN 1 ELSE 0 END AS seen FROM events e LEFT JOIN warnings w ON w.id = e.warning WHERE e.id > ",
+        );
+        query
+            .push_bind(after)
+            .push(" AND e.id <= ")
+            .push_bind(newest);
+        query
+            .push(" ORDER BY e.id LIMIT ")
+            .push_bind(i64::from(limit));
+        let rows = query.build().fetch_all(&mut *connection).await;
+        let rows = rows.map_err(read())?;
+        rows.iter()
+            .map(|row| {
+                let id = row.try_get("event").map_err(read())?;
+                let seen = row.try_get::<i64, _>("seen").map_err(read())? != 0;
+                let event = seen.then(|| event(row, id)).transpose()?;
+                Ok(EventRow { id, event })
+            })
+            .collect()
+    }
+}
+
+fn event(row: &SqliteRow, id: i64) -> Result<Event, LedgerError> {
+    let read = || LedgerError::storage("read events");
+    Ok(Event {
+        id,
+        time: Time::from_millis(row.try_get("at").map_err(read())?),
+        kind: row.try_get("kind").map_err(read())?,
+        data: data(row)?,
+    })
 }
 
 /// The body of an event; one of a warning stands in the warning's own row, which says the same but for what has

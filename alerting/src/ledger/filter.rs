@@ -8,6 +8,7 @@ use sqlx::{QueryBuilder, Sqlite};
 use super::alert::Handling;
 use super::delivery::DeliveryState;
 use crate::LedgerError;
+use crate::accounts::View;
 
 /// Rows of a page unless the caller says otherwise.
 const LIMIT: u32 = 100;
@@ -90,9 +91,14 @@ pub struct AlertFilter {
 }
 
 impl AlertFilter {
-    /// The query; `zones` are the zone asked for and all inside it.
-    pub(super) fn query(&self, zones: &[&str]) -> Result<QueryBuilder<Sqlite>, LedgerError> {
+    /// The query; `zones` are the zone asked for and all inside it, `view` is what the caller may see.
+    pub(super) fn query(
+        &self,
+        zones: &[&str],
+        view: &View,
+    ) -> Result<QueryBuilder<Sqlite>, LedgerError> {
         let mut query = QueryBuilder::new("SELECT body FROM alerts WHERE 1 = 1");
+        view.narrow(&mut query, "alerts");
         query.push(if self.shadow {
             " AND shadow = 1"
         } else {
@@ -196,8 +202,13 @@ pub struct WarningFilter {
 }
 
 impl WarningFilter {
-    pub(super) fn query(&self, now: Time) -> Result<QueryBuilder<Sqlite>, LedgerError> {
+    pub(super) fn query(
+        &self,
+        now: Time,
+        view: &View,
+    ) -> Result<QueryBuilder<Sqlite>, LedgerError> {
         let mut query = QueryBuilder::new("SELECT * FROM warnings WHERE 1 = 1");
+        view.narrow_by_alert(&mut query, "warnings");
         if let Some(alert) = self.alert {
             query.push(" AND alert = ").push_bind(alert);
         }
@@ -246,8 +257,9 @@ pub struct DeliveryFilter {
 }
 
 impl DeliveryFilter {
-    pub(super) fn query(&self) -> Result<QueryBuilder<Sqlite>, LedgerError> {
+    pub(super) fn query(&self, view: &View) -> Result<QueryBuilder<Sqlite>, LedgerError> {
         let mut query = QueryBuilder::new("SELECT * FROM deliveries WHERE 1 = 1");
+        view.narrow_by_alert(&mut query, "deliveries");
         if let Some(state) = self.state {
             query
                 .push(" AND state = ")

@@ -94,6 +94,7 @@ impl Ledger {
     ) -> Result<WarningEntry, LedgerError> {
         let asked = fingerprint(kind.word(), id, wish);
         let mut session = self.begin().await?;
+        session.admit_warning(call, id).await?;
         if let Some(answer) = session.first_answer(call, &asked).await? {
             return Ok(answer);
         }
@@ -293,7 +294,7 @@ impl Session {
         .await
         .map_err(LedgerError::storage("cancel deliveries"))?;
         for row in &cancelled {
-            self.event("delivery.cancelled", &Delivery::from_row(row)?);
+            self.delivery_event("cancelled", &Delivery::from_row(row)?);
         }
         let unfinished: Vec<i64> = rows
             .iter()

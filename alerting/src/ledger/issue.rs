@@ -64,6 +64,7 @@ impl Ledger {
     ) -> Result<WarningEntry, LedgerError> {
         let asked = fingerprint("issue", alert, wish);
         let mut session = self.begin().await?;
+        session.admit_alert(call, alert).await?;
         if let Some(answer) = session.first_answer(call, &asked).await? {
             return Ok(answer);
         }
@@ -175,7 +176,7 @@ impl Session {
         for target in targets {
             self.queue_delivery((id, entry.chain, alert.id), target, (&warning, &cap));
         }
-        self.warning_event(draft.kind, id);
+        self.warning_event(draft.kind, alert.id, id);
         let concerns = Concerns {
             alert: Some(alert.id),
             warning: Some(id),

@@ -18,6 +18,7 @@ mod followup;
 mod issue;
 mod key;
 mod message;
+mod people;
 mod query;
 mod queue;
 mod receipt;
@@ -25,6 +26,7 @@ mod recipients;
 mod report;
 mod rows;
 mod schema;
+mod seen;
 mod session;
 mod stamps;
 mod statement;
@@ -53,12 +55,17 @@ pub use apply::{Applied, Epoch};
 pub use book::Change;
 pub use channels::ChannelState;
 pub use delivery::{Attempt, Delivery, DeliveryState};
-pub use event::Event;
+pub use event::{Event, EventRow};
 pub use filter::{AlertFilter, AlertState, DeliveryFilter, Page, WarningFilter};
 pub use issue::IssueWarning;
+pub use people::{
+    AccountChange, LoggedIn, LoginError, NO_SUCH_ACCOUNT, NewAccount, NewToken, SessionInfo,
+    TokenRefusal,
+};
 pub use query::{AlertDetail, DeliveryDetail, WarningDetail};
 pub use receipt::{Meaning, Receipt, ReceiptReport};
 pub use rows::{Act, History};
+pub use seen::Seen;
 pub use summary::{AlertCount, DeliveryCount, Summary};
 pub use version::{Contents, Part, PartText, RuleMode, RuleVersion, Version, sha256};
 pub use versions::{NewVersion, OpenAlerts};
@@ -94,6 +101,7 @@ pub(crate) struct Shared {
     pub settings: Settings,
     newest_event: watch::Sender<i64>,
     stamps: Stamps,
+    people: people::People,
     position: AtomicU64,
     pub metrics: Metrics,
     pub flight: Flight,
@@ -129,6 +137,7 @@ impl Ledger {
             .map_err(LedgerError::storage("open the file"))?;
         schema::migrate(&mut connection).await?;
         delivery::presume_attempted(&mut connection).await?;
+        let people = people::Memory::load(&mut connection).await?;
         let writer = Writer::load(connection).await?;
         let newest_event = watch::Sender::new(writer.ids.event - 1);
         let position = AtomicU64::new(writer.position.stored);
@@ -146,6 +155,7 @@ impl Ledger {
         let shared = Shared {
             newest_event,
             stamps: Stamps::default(),
+            people: people::People::new(people),
             position,
             writer,
             checkpoints,
@@ -230,6 +240,9 @@ impl Ledger {
     /// If the newest position cannot be written.
     pub async fn shutdown(&self) -> Result<(), LedgerError> {
         let flushed = self.flush_position().await;
+        if let Err(error) = self.settle_people().await {
+            tracing::warn!(%error, "the last use of sessions and tokens was not written");
+        }
         self.shared.readers.close().await;
         flushed
     }

@@ -5,14 +5,15 @@ use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use super::Ledger;
 use super::alert::Alert;
 use super::delivery::{Attempt, Delivery, DeliveryState};
 use super::filter::{AlertFilter, DeliveryFilter, Page, WarningFilter, limit};
 use super::receipt::Receipt;
 use super::rows::{Act, History, act, attempt, by, history};
 use super::warnings::WarningEntry;
+use super::{Ledger, Seen};
 use crate::LedgerError;
+use crate::accounts::View;
 
 /// An alert with all that belongs to it, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -53,7 +54,7 @@ pub struct DeliveryDetail {
     pub receipts: Vec<Receipt>,
 }
 
-impl Ledger {
+impl Seen<'_> {
     /// Alerts, those that became active last first.
     ///
     /// # Errors
@@ -62,10 +63,10 @@ impl Ledger {
         let zones = filter
             .zone
             .as_deref()
-            .map(|zone| self.zones_within(zone))
+            .map(|zone| self.ledger.zones_within(zone))
             .unwrap_or_default();
         let zones: Vec<&str> = zones.iter().map(String::as_str).collect();
-        let rows = self.rows(filter.query(&zones)?).await?;
+        let rows = self.ledger.rows(filter.query(&zones, self.view)?).await?;
         let alerts = rows
             .iter()
             .map(Alert::from_row)
@@ -75,28 +76,17 @@ impl Ledger {
         }))
     }
 
-    fn zones_within(&self, zone: &str) -> Vec<String> {
-        let zones = self.zones();
-        // only known zones are interned: the text comes from outside
-        if zones.0.keys().any(|known| known == zone) {
-            zones
-                .within(name(zone))
-                .into_iter()
-                .map(|zone| zone.to_string())
-                .collect()
-        } else {
-            vec![zone.to_owned()]
-        }
-    }
-
     /// An alert with its history, acts, warnings and deliveries.
     ///
     /// # Errors
     /// If there is no such alert, or the database fails.
     pub async fn alert(&self, id: i64) -> Result<AlertDetail, LedgerError> {
-        let now = self.now();
-        let mut connection = self.reader().await?;
+        let now = self.ledger.now();
+        let mut connection = self.ledger.reader().await?;
         let alert = Alert::load(&mut connection, id).await?;
+        if !self.sees(&alert) {
+            return Err(LedgerError::missing("alert", id));
+        }
         let transitions = by(
             &mut connection,
             "SELECT * FROM transitions WHERE alert = $1 ORDER BY version",
@@ -129,7 +119,7 @@ impl Ledger {
                 .iter()
                 .map(|row| WarningEntry::from_row(row, now))
                 .collect::<Result<_, _>>()?,
-            deliveries: self.present(&deliveries)?,
+            deliveries: self.ledger.present(&deliveries)?,
         })
     }
 
@@ -141,8 +131,8 @@ impl Ledger {
         &self,
         filter: &WarningFilter,
     ) -> Result<Page<WarningEntry>, LedgerError> {
-        let now = self.now();
-        let rows = self.rows(filter.query(now)?).await?;
+        let now = self.ledger.now();
+        let rows = self.ledger.rows(filter.query(now, self.view)?).await?;
         let entries = rows
             .iter()
             .map(|row| WarningEntry::from_row(row, now))
@@ -158,7 +148,7 @@ impl Ledger {
     /// If there is none, or the database fails.
     pub async fn warning(&self, id_or_identifier: &str) -> Result<WarningDetail, LedgerError> {
         let read = || LedgerError::storage("read a warning");
-        let mut connection = self.reader().await?;
+        let mut connection = self.ledger.reader().await?;
         let row = sqlx::query("SELECT * FROM warnings WHERE id = $1 OR identifier = $2")
             .bind(id_or_identifier.parse::<i64>().ok())
             .bind(id_or_identifier)
@@ -166,7 +156,10 @@ impl Ledger {
             .await
             .map_err(read())?
             .ok_or_else(|| LedgerError::missing("warning", id_or_identifier))?;
-        let entry = WarningEntry::from_row(&row, self.now())?;
+        let entry = WarningEntry::from_row(&row, self.ledger.now())?;
+        if !self.sees_alert(&mut connection, entry.alert).await? {
+            return Err(LedgerError::missing("warning", id_or_identifier));
+        }
         let deliveries = by(
             &mut connection,
             "SELECT * FROM deliveries WHERE warning = $1 \
@@ -177,7 +170,7 @@ impl Ledger {
         Ok(WarningDetail {
             entry,
             cap: row.try_get("cap").map_err(read())?,
-            deliveries: self.present(&deliveries)?,
+            deliveries: self.ledger.present(&deliveries)?,
         })
     }
 
@@ -186,9 +179,9 @@ impl Ledger {
     /// # Errors
     /// If the cursor is not one, or the database fails.
     pub async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Page<Delivery>, LedgerError> {
-        let rows = self.rows(filter.query()?).await?;
+        let rows = self.ledger.rows(filter.query(self.view)?).await?;
         Ok(Page::cut(
-            self.present(&rows)?,
+            self.ledger.present(&rows)?,
             limit(filter.limit),
             |last| last.id.to_string(),
         ))
@@ -199,9 +192,12 @@ impl Ledger {
     /// # Errors
     /// If there is none, or the database fails.
     pub async fn delivery(&self, id: i64) -> Result<DeliveryDetail, LedgerError> {
-        let mut connection = self.reader().await?;
+        let mut connection = self.ledger.reader().await?;
         let mut delivery = Delivery::load(&mut connection, id).await?;
-        self.overlay(&mut delivery);
+        if !self.sees_alert(&mut connection, delivery.alert).await? {
+            return Err(LedgerError::missing("delivery", id));
+        }
+        self.ledger.overlay(&mut delivery);
         let rows = by(
             &mut connection,
             "SELECT * FROM attempts WHERE delivery = $1 ORDER BY number",
@@ -224,6 +220,73 @@ impl Ledger {
             log,
             receipts,
         })
+    }
+}
+
+impl Ledger {
+    /// Alerts, those that became active last first.
+    ///
+    /// # Errors
+    /// If the cursor is not one, or the database fails.
+    pub async fn alerts(&self, filter: &AlertFilter) -> Result<Page<Alert>, LedgerError> {
+        self.seen(&View::whole()).alerts(filter).await
+    }
+
+    /// An alert with its history, acts, warnings and deliveries.
+    ///
+    /// # Errors
+    /// If there is no such alert, or the database fails.
+    pub async fn alert(&self, id: i64) -> Result<AlertDetail, LedgerError> {
+        self.seen(&View::whole()).alert(id).await
+    }
+
+    /// Warnings, newest first.
+    ///
+    /// # Errors
+    /// If the cursor is not one, or the database fails.
+    pub async fn warnings(
+        &self,
+        filter: &WarningFilter,
+    ) -> Result<Page<WarningEntry>, LedgerError> {
+        self.seen(&View::whole()).warnings(filter).await
+    }
+
+    /// The warning with this number or CAP identifier.
+    ///
+    /// # Errors
+    /// If there is none, or the database fails.
+    pub async fn warning(&self, id_or_identifier: &str) -> Result<WarningDetail, LedgerError> {
+        self.seen(&View::whole()).warning(id_or_identifier).await
+    }
+
+    /// Deliveries, newest first.
+    ///
+    /// # Errors
+    /// If the cursor is not one, or the database fails.
+    pub async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Page<Delivery>, LedgerError> {
+        self.seen(&View::whole()).deliveries(filter).await
+    }
+
+    /// A delivery with its attempts.
+    ///
+    /// # Errors
+    /// If there is none, or the database fails.
+    pub async fn delivery(&self, id: i64) -> Result<DeliveryDetail, LedgerError> {
+        self.seen(&View::whole()).delivery(id).await
+    }
+
+    fn zones_within(&self, zone: &str) -> Vec<String> {
+        let zones = self.zones();
+        // only known zones are interned: the text comes from outside
+        if zones.0.keys().any(|known| known == zone) {
+            zones
+                .within(name(zone))
+                .into_iter()
+                .map(|zone| zone.to_string())
+                .collect()
+        } else {
+            vec![zone.to_owned()]
+        }
     }
 
     /// Who did what, newest first, before the act with number `before`.

@@ -258,6 +258,7 @@ impl Ledger {
     pub async fn retry_delivery(&self, id: i64, call: &Call) -> Result<Delivery, LedgerError> {
         let asked = super::key::fingerprint("retry", id, &());
         let mut session = self.begin().await?;
+        session.admit_delivery(call, id).await?;
         if let Some(answer) = session.first_answer(call, &asked).await? {
             return Ok(answer);
         }
@@ -273,7 +274,7 @@ impl Ledger {
             delivery: Some(job.delivery),
         };
         session.act(&call.actor, "retry", concerns, &delivery);
-        session.event("delivery.queued", &delivery);
+        session.delivery_event("queued", &delivery);
         session.keep_answer(call, &asked, &delivery);
         session.queue([job]);
         session.commit().await?;

@@ -99,7 +99,7 @@ impl Session {
         if let Some(outcome) = report.outcome.attempt() {
             self.save_attempt(report, outcome);
         }
-        self.event(&format!("delivery.{}", delivery.state.word()), &delivery);
+        self.delivery_event(delivery.state.word(), &delivery);
         if report.outcome == Outcome::Accepted && delivery.state == DeliveryState::Accepted {
             self.failed_already(&delivery, report.number).await?;
         }

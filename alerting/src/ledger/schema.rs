@@ -6,9 +6,10 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use crate::LedgerError;
 
 /// The steps in order; the index plus one is the schema version.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
 ];
 
@@ -59,6 +60,7 @@ mod tests {
     use super::super::filter::{AlertFilter, AlertState, DeliveryFilter};
     use super::super::{DeliveryState, channels, queue, writer};
     use super::*;
+    use crate::accounts::View;
 
     async fn plan(connection: &mut SqliteConnection, sql: &str) -> String {
         let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
@@ -93,12 +95,18 @@ mod tests {
             (writer::LIVE.to_owned(), "alerts_one_open"),
             (writer::LIVE.to_owned(), "alerts_forced"),
             (queue::UNFINISHED.to_owned(), "deliveries_work (state=?)"),
-            (open.query(&[]).unwrap().into_string(), "alerts_one_open"),
             (
-                dead.query().unwrap().into_string(),
+                open.query(&[], &View::whole()).unwrap().into_string(),
+                "alerts_one_open",
+            ),
+            (
+                dead.query(&View::whole()).unwrap().into_string(),
                 "deliveries_work (state=?)",
             ),
-            (failed.query().unwrap().into_string(), "deliveries_failed"),
+            (
+                failed.query(&View::whole()).unwrap().into_string(),
+                "deliveries_failed",
+            ),
             (
                 queue::TOLD_BEFORE.to_owned(),
                 "deliveries_alert (alert=? AND id<?)",
@@ -106,7 +114,7 @@ mod tests {
             (channels::COUNTS.to_owned(), "deliveries_work"),
             (channels::COUNTS.to_owned(), "deliveries_failed"),
             (
-                of_warning.query().unwrap().into_string(),
+                of_warning.query(&View::whole()).unwrap().into_string(),
                 "deliveries_alert (alert=?)",
             ),
         ];

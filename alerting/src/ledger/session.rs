@@ -13,6 +13,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::OwnedRwLockWriteGuard;
 
 use super::alert::Alert;
+use super::delivery::Delivery;
 use super::queue::Job;
 use super::statement::{Statement, Statements, statement};
 use super::writer::{Held, Ids, Settled};
@@ -131,33 +132,51 @@ impl Session {
 
     /// Writes an event for those who follow along.
     pub fn event<T: Serialize>(&mut self, kind: &str, body: &T) {
-        self.save_event(kind, None, Some(super::to_json(body)));
+        self.save_event(kind, (None, None), Some(super::to_json(body)));
+    }
+
+    /// Writes what happened to a delivery, `what` as in `accepted`.
+    pub fn delivery_event(&mut self, what: &str, delivery: &Delivery) {
+        let of = (Some(delivery.alert), None);
+        self.save_event(
+            &format!("delivery.{what}"),
+            of,
+            Some(super::to_json(delivery)),
+        );
     }
 
     /// Writes what happened to an alert, `what` as in `raised`. Those of a shadow are told apart by the kind, so that
     /// nobody who follows alerts takes one for real.
     pub fn alert_event(&mut self, what: &str, alert: &Alert) {
         let kind = if alert.shadow { "shadow" } else { "alert" };
-        self.event(&format!("{kind}.{what}"), alert);
+        let of = (Some(alert.id), None);
+        self.save_event(&format!("{kind}.{what}"), of, Some(super::to_json(alert)));
     }
 
     /// Writes the event of a new warning, whose row tells the rest.
-    pub fn warning_event(&mut self, kind: WarningKind, warning: i64) {
-        self.save_event(&format!("warning.{}", kind.word()), Some(warning), None);
+    pub fn warning_event(&mut self, kind: WarningKind, alert: i64, warning: i64) {
+        let of = (Some(alert), Some(warning));
+        self.save_event(&format!("warning.{}", kind.word()), of, None);
     }
 
-    fn save_event(&mut self, kind: &str, warning: Option<i64>, body: Option<String>) {
+    fn save_event(
+        &mut self,
+        kind: &str,
+        (alert, warning): (Option<i64>, Option<i64>),
+        body: Option<String>,
+    ) {
         let id = self.ids.event;
         self.ids.event += 1;
         self.write(
             statement(
-                "INSERT INTO events (id, at, kind, warning, body) VALUES ($1, $2, $3, $4, $5)",
+                "INSERT INTO events (id, at, kind, warning, body, alert) VALUES ($1, $2, $3, $4, $5, $6)",
             )
             .bind(id)
             .bind(self.wall.millis())
             .bind(kind)
             .bind(warning)
-            .bind(body),
+            .bind(body)
+            .bind(alert),
         );
     }
 

@@ -1,14 +1,15 @@
 //! The ledger in a few numbers.
 
 use serde::Serialize;
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row};
 
 use citywatch_model::Level;
 
-use super::Ledger;
 use super::delivery::DeliveryState;
+use super::{Ledger, Seen};
 use crate::LedgerError;
+use crate::accounts::View;
 
 /// Alerts of one hazard at one level.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -53,26 +54,37 @@ impl Ledger {
     /// # Errors
     /// If the database fails.
     pub async fn summary(&self) -> Result<Summary, LedgerError> {
+        self.seen(&View::whole()).summary().await
+    }
+}
+
+impl Seen<'_> {
+    /// Counts everything inside.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn summary(&self) -> Result<Summary, LedgerError> {
         let failed = || LedgerError::storage("count");
-        let mut connection = self.reader().await?;
-        let alerts = sqlx::query(
+        let mut connection = self.ledger.reader().await?;
+        let mut query = QueryBuilder::new(
             "SELECT hazard, level, COUNT(*) AS total, SUM(CASE WHEN handling < 4 THEN 1 ELSE 0 END) AS open \
-             FROM alerts WHERE shadow = 0 GROUP BY hazard, level ORDER BY hazard, level",
-        )
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(failed())?;
-        let deliveries = sqlx::query(
-            "SELECT channel, state, COUNT(*) AS total, COUNT(answer) AS answered \
-             FROM deliveries GROUP BY channel, state ORDER BY channel, state",
-        )
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(failed())?;
-        let warnings: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM warnings")
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(failed())?;
+             FROM alerts WHERE shadow = 0",
+        );
+        self.view.narrow(&mut query, "alerts");
+        query.push(" GROUP BY hazard, level ORDER BY hazard, level");
+        let alerts = query.build().fetch_all(&mut *connection).await;
+        let alerts = alerts.map_err(failed())?;
+        let mut query = QueryBuilder::new(
+            "SELECT channel, state, COUNT(*) AS total, COUNT(answer) AS answered FROM deliveries WHERE 1 = 1",
+        );
+        self.view.narrow_by_alert(&mut query, "deliveries");
+        query.push(" GROUP BY channel, state ORDER BY channel, state");
+        let deliveries = query.build().fetch_all(&mut *connection).await;
+        let deliveries = deliveries.map_err(failed())?;
+        let mut query = QueryBuilder::new("SELECT COUNT(*) FROM warnings WHERE 1 = 1");
+        self.view.narrow_by_alert(&mut query, "warnings");
+        let warnings = query.build_query_scalar().fetch_one(&mut *connection).await;
+        let warnings: i64 = warnings.map_err(failed())?;
         Ok(Summary {
             alerts: alerts
                 .iter()

@@ -6,6 +6,7 @@ mod book;
 #[path = "../support/http.rs"]
 mod http;
 mod outbox;
+mod people;
 mod plans;
 mod receipts;
 mod state_machine;

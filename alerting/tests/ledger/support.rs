@@ -198,8 +198,7 @@ pub fn call() -> Call {
     };
     Call {
         actor,
-        version: None,
-        key: None,
+        ..Call::default()
     }
 }
 

@@ -18,6 +18,9 @@ pub use server::EmbeddedBroker;
 /// Checks a password; must answer quickly, for it runs on the thread that serves other clients too.
 pub type Verifier = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
+/// Finds further users by name; asked at each login and each publish, so it must answer quickly.
+pub type Users = Arc<dyn Fn(&str) -> Option<User> + Send + Sync>;
+
 /// What an account may do once it is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Access {
@@ -80,7 +83,7 @@ impl fmt::Debug for User {
 }
 
 /// Settings of the embedded broker, `[broker]` in the configuration.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct BrokerConfig {
     /// Where it listens; port 0 lets the system choose one.
     pub listen: SocketAddr,
@@ -88,6 +91,8 @@ pub struct BrokerConfig {
     pub max_packet: u32,
     /// Who may connect with a password.
     pub users: Vec<User>,
+    /// Who else, whom the configuration does not know; a name in `users` goes before.
+    pub more_users: Users,
     /// Whether clients without a user name may connect too.
     pub allow_anonymous: bool,
     /// Topics under these prefixes carry our own output (CAP); they are never taken as readings, and nothing
@@ -95,6 +100,16 @@ pub struct BrokerConfig {
     pub own_topics: Vec<String>,
     /// Who alone may publish there: a forged warning could start a siren.
     pub own_user: String,
+}
+
+impl fmt::Debug for BrokerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BrokerConfig")
+            .field("listen", &self.listen)
+            .field("users", &self.users)
+            .field("allow_anonymous", &self.allow_anonymous)
+            .finish_non_exhaustive()
+    }
 }
 
 impl BrokerConfig {
@@ -105,6 +120,7 @@ impl BrokerConfig {
             listen,
             max_packet: 1024 * 1024,
             users: Vec::new(),
+            more_users: Arc::new(|_| None),
             allow_anonymous: false,
             own_topics: vec!["citywatch/cap".to_owned()],
             own_user: "citywatch".to_owned(),

@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use rmqtt::context::ServerContext;
 use rmqtt::types::{AuthResult, ConnectInfo, From, FromType, Id, LastWill, Publish};
 
-use super::{Access, BrokerConfig, User};
+use super::{Access, BrokerConfig, User, Users};
 use crate::intake::{Door, Form, Intake, IntakeError, Message};
 use crate::metrics::BrokerMetrics;
 
@@ -26,6 +26,7 @@ pub(super) struct Ends {
 pub(super) struct Rules {
     road: Road,
     users: HashMap<String, User>,
+    more_users: Users,
     allow_anonymous: bool,
     own_topics: Vec<String>,
     own_user: String,
@@ -38,6 +39,7 @@ impl Rules {
         Rules {
             road,
             users: config.users.into_iter().map(named).collect(),
+            more_users: config.more_users,
             allow_anonymous: config.allow_anonymous,
             own_topics: config.own_topics,
             own_user: config.own_user,
@@ -78,7 +80,7 @@ impl Rules {
                     .password()
                     .map(|password| &password[..])
                     .unwrap_or_default();
-                let user = self.users.get(name);
+                let user = self.user(name);
                 if !user.is_some_and(|user| (user.verify)(password)) {
                     let reason = "wrong user name or password";
                     return Err((AuthResult::BadUsernameOrPassword, reason));
@@ -108,8 +110,13 @@ impl Rules {
         self.users.is_empty()
     }
 
+    fn user(&self, name: &str) -> Option<User> {
+        let known = self.users.get(name).cloned();
+        known.or_else(|| (self.more_users)(name))
+    }
+
     fn access(&self, id: &Id) -> Access {
-        match id.username.as_deref().map(|name| self.users.get(name)) {
+        match id.username.as_deref().map(|name| self.user(name)) {
             Some(Some(user)) => user.access,
             Some(None) if !self.everybody_is_anonymous() => Access::default(),
             Some(None) | None => Access::DEVICE,

@@ -11,6 +11,7 @@ use axum::extract::{ConnectInfo, Form, Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use citywatch_alerting::LedgerError;
+use citywatch_alerting::accounts::View;
 use citywatch_alerting::ledger::{
     Actor, Answer, AnswerWord, Call, Delivery, WarningEntry, WarningFilter,
 };
@@ -111,6 +112,8 @@ fn call(delivery: &Delivery, peer: SocketAddr) -> Call {
         actor,
         version: None,
         key: None,
+        // the link is the right to this one delivery
+        view: View::whole(),
     }
 }
 
