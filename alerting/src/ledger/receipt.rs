@@ -251,7 +251,7 @@ impl Session {
         .await
         .map_err(LedgerError::storage("write what a gateway reports"))?;
         let delivery = Delivery::from_row(&row)?;
-        self.event(&format!("delivery.{}", state.word()), &delivery);
+        self.delivery_event(state.word(), &delivery);
         self.shared
             .metrics
             .delivery_reached(&delivery.channel, state.word());
