@@ -15,6 +15,7 @@ mod deliveries;
 mod entrance;
 mod events;
 mod feed;
+mod gate;
 mod link_guard;
 mod origin;
 mod problem;
@@ -54,10 +55,10 @@ use utoipa::openapi::security::{
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use access::Gate;
-pub use access::Posts;
 pub use bearer::{TokenBearer, Tokens, admin_token, new_token};
 pub use entrance::{Entrance, Waiting};
+use gate::Gate;
+pub use gate::Posts;
 pub use link_guard::LinkGuard;
 use problem::Problem;
 pub use rights::{Right, Standing, decide};
@@ -201,7 +202,7 @@ fn people() -> OpenApiRouter<App> {
 
 /// Describes how calls prove who sends them: a token, or a session with its header for writing calls.
 fn secure(description: &mut utoipa::openapi::OpenApi) {
-    let cookie = ApiKey::Cookie(ApiKeyValue::new(access::COOKIE));
+    let cookie = ApiKey::Cookie(ApiKeyValue::new(gate::COOKIE));
     let csrf = ApiKey::Header(ApiKeyValue::new("X-CSRF-Token"));
     let schemes = [
         (
@@ -242,7 +243,7 @@ pub fn router(app: App, posts: Posts) -> Result<Router, prometheus::Error> {
     let gate = Gate::new(posts, &description)?;
     let description = Arc::new(description);
     let router = api
-        .layer(middleware::from_fn_with_state(gate, access::authenticate))
+        .layer(middleware::from_fn_with_state(gate, gate::authenticate))
         .route("/healthz", get(|| async { healthy() }))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::App;
-use super::access::{Gate, Granted, cookie, csrf_token};
+use super::access::Granted;
 use super::bearer::{Bearer, By};
+use super::gate::{Gate, cookie, csrf_token};
 use super::origin::Client;
 use super::problem::{Body, Problem};
 use super::refusal::{Refusal, Refused};

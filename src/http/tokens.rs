@@ -12,8 +12,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
-use super::access::{Admin, Gate};
+use super::access::Admin;
 use super::call::Caller;
+use super::gate::Gate;
 use super::problem::{Body, Path, Problem};
 use super::view::Problems;
 
