@@ -138,7 +138,7 @@ fn four_answers_are_told(warned: &Warned) {
         "{answers:?}"
     );
     assert!(
-        answers[0]["origin"]
+        answers[0]["from"]
             .as_str()
             .unwrap()
             .contains("by the link sent by sms"),

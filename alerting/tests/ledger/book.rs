@@ -423,13 +423,18 @@ async fn a_newer_ledger_is_refused_untouched() {
     ledger.shutdown().await.unwrap();
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(place.file());
     let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-    sqlx::query("INSERT INTO schema_versions VALUES (7, 0)")
+    sqlx::query("INSERT INTO schema_versions VALUES (4711, 0)")
         .execute(&pool)
         .await
         .unwrap();
     pool.close().await;
     let error = place.try_open(NO_PLANS).await.err().unwrap();
-    insta::assert_snapshot!(error, @"the ledger has schema 7, this program knows up to 2: start the newer program, or restore an older ledger");
+    let said = error.to_string();
+    assert!(
+        said.starts_with("the ledger has schema 4711, this program knows up to ")
+            && said.ends_with(": start the newer program, or restore an older ledger"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

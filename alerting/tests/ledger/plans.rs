@@ -36,7 +36,7 @@ plans:
     expires: 5 weeks
     lift: sometimes
     levels:
-      orange: { tell: [fier, 7], channels: [sms], automatic: perhaps }
+      orange: { tell: [fier, 7], channels: [fax], automatic: perhaps }
       violet: { tell: [fire] }
   - id: flood
     levels: { red: { tell: [fire] } }
