@@ -74,7 +74,7 @@ fn nothing_is_lost_or_doubled_by_ten_kills_and_two_restarts_of_the_broker() {
         })
         .collect();
     let between = readings / (DISTURBANCES.len() as u64 + 1);
-    for (number, disturbance) in (1..).zip(DISTURBANCES) {
+    for (number, disturbance) in (1_u64..).zip(DISTURBANCES) {
         let sent = support::wait_for("readings on their way", || {
             Some(sent.load(Ordering::SeqCst)).filter(|sent| *sent >= number * between)
         });

@@ -1,6 +1,8 @@
 //! A load whose transitions are known: sensors that swing, each at its own pace, and what the engine makes of them
 //! when nothing disturbs it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

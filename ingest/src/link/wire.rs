@@ -19,10 +19,10 @@ mod v5;
 /// connection again each time that the broker sends it.
 const MAX_PACKET: u32 = 268_435_455;
 
-/// Acknowledgements and other requests that may wait to be written. rumqttc reads ten packets for each request that it
-/// writes, so a backlog is read before it is acknowledged, and brokers of MQTT 3.1.1 do not always keep to a limit
-/// of their own: only the number of packet ids (65,535) ends it.
-const REQUESTS: usize = 70_000;
+/// Acknowledgements that may wait to be written: never too many. rumqttc reads ten packets for each request that it
+/// writes, so a backlog is read before it is acknowledged; and mosquitto 2.0.11 keeps to no limit of its own after a
+/// reconnection, not even to the number of packet ids. To hang up then would make it send all of that again.
+const REQUESTS: usize = 1 << 30;
 
 /// Where to connect, as whom and how.
 #[derive(Clone)]
