@@ -21,7 +21,7 @@ const RULES: &str = "rules:
     measurement: water_depth
     unit: cm
     levels: { orange: value >= 20 }
-    advice: { zh: 封闭通道, en: \"Close <the> underpass\" }
+    advice: { zh: 封闭通道, en: \"Close at < 2 m\" }
 ";
 
 const PLANS: &str = "departments:
@@ -64,7 +64,7 @@ fn warned() -> Warned {
     );
     let alert = service.alerts("").pop().unwrap()["id"].as_i64().unwrap();
     let (status, entry) = service.post(&format!("/api/v1/alerts/{alert}/warnings"), b"{}");
-    assert_eq!(status, 200, "{entry}");
+    assert_eq!(status, 201, "{entry}");
     let target = wait_for("the message", || gateway.targets().pop());
     let delivery = service.get("/api/v1/deliveries")["items"][0]["id"]
         .as_i64()
@@ -171,7 +171,7 @@ fn the_page_is_whole_and_private(head: &str, page: &str) {
         "【下穿通道积水橙色预警】人民路下穿通道 22.5 cm（严重）",
         "橙色预警（严重）",
         "封闭通道",
-        "Close &lt;the&gt; underpass",
+        "Close at &lt; 2 m",
         "收到 Received",
         "出动 On the way",
         "完成 Done",
@@ -292,7 +292,7 @@ fn the_page_says_what_has_become_of_the_warning() {
         let (status, entry) = warned
             .service
             .post(&path, "{\"note\":\"探头故障\"}".as_bytes());
-        assert_eq!(status, 200, "{entry}");
+        assert_eq!(status, 201, "{entry}");
         entry["id"].as_i64().unwrap()
     };
     let update = act(warned.warning, "update");

@@ -247,7 +247,14 @@ impl World {
                 | "/api/v1/tokens/{id}",
             )
             | ("post", "/api/v1/readings")
-            | ("get", "/api/v1/readings/rejected" | "/api/v1/sensors/unknown" | "/api/v1/audit")
+            | (
+                "get",
+                "/api/v1/readings/rejected"
+                | "/api/v1/sensors/unknown"
+                | "/api/v1/audit"
+                | "/api/v1/channels"
+                | "/api/v1/archive/refused",
+            )
             | (_, "/api/v1/bundle" | "/api/v1/versions" | "/api/v1/versions/{id}")
             | (_, "/api/v1/backtests" | "/api/v1/backtests/{id}")
             | (

@@ -60,7 +60,7 @@ fn warn(service: &Service) {
     );
     let alert = service.alerts("").pop().unwrap()["id"].as_i64().unwrap();
     let (status, entry) = service.post(&format!("/api/v1/alerts/{alert}/warnings"), b"{}");
-    assert_eq!(status, 200, "{entry}");
+    assert_eq!(status, 201, "{entry}");
 }
 
 fn delivery(service: &Service, channel: &str) -> Value {
@@ -212,7 +212,7 @@ fn a_gateway_that_is_down_delays_nothing_else_and_gets_the_message_when_it_is_ba
         &format!("/api/v1/warnings/{warning}/update"),
         b"{\"note\":\"x\"}",
     );
-    assert_eq!(status, 200, "{entry}");
+    assert_eq!(status, 201, "{entry}");
     wait_for("the update by webhook", || {
         (hook.targets().len() == 2).then_some(())
     });
