@@ -14,13 +14,13 @@ use citywatch_ingest::archive::Archive;
 use citywatch_ingest::broker::EmbeddedBroker;
 use citywatch_ingest::client::MqttClient;
 use citywatch_ingest::link::Links;
-use citywatch_ingest::{Clock, History, Intake, IntakeConfig, Journal};
+use citywatch_ingest::{Clock, History, Journal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::backtests::Backtests;
 use crate::bundle::Bundle;
-use crate::config::{self, Config, OWN_NAME, Role};
+use crate::config::{Config, OWN_NAME, Role};
 use crate::http::{self, App, Entrance, Waiting};
 use crate::in_force::{self, Keeper};
 use crate::lock::{self, FolderLock};
@@ -92,9 +92,7 @@ impl Service {
         let present = in_force::begin(&ledger, start.bundle, start.apply_bundle).await;
         let present = present.map_err(StartError)?;
         present.enter(&ledger);
-        for (_, problem) in config::unserved(config, &ledger.directory()) {
-            tracing::error!(%problem, "a plan cannot be carried out");
-        }
+        parts::tell_unserved(config, &ledger);
         let history = History::open(folder.join("history"), &metrics).map_err(failed)?;
         let before = journal.last();
         let pipeline = Pipeline::start(
@@ -120,19 +118,8 @@ impl Service {
         let keeper = Keeper::start(ledger.clone(), journal.clone(), present, held, time_zone).await;
         let keeper = keeper.map_err(StartError)?;
 
-        let intake_config = IntakeConfig {
-            templates: parts::templates(config)?,
-            ..IntakeConfig::default()
-        };
-        let intake = Intake::new(
-            journal.clone(),
-            history.clone(),
-            start.clock.clone(),
-            keeper.registry(),
-            intake_config,
-            &metrics,
-        )
-        .map_err(failed)?;
+        let sources = (&journal, &history, &start.clock);
+        let intake = parts::open_intake(config, sources, keeper.registry(), &metrics)?;
         if let Err(error) = keeper.expire(&intake).await {
             tracing::warn!(%error, "modes whose time has passed stay for now; trying again");
         }
@@ -146,7 +133,7 @@ impl Service {
         let outbox = parts::start_outbox(config, &ledger, cap_broker.clone()).await?;
 
         let links = parts::open_links(config, &intake, &start.clock, &metrics)?;
-        let archive = parts::start_archive(config, (&journal, &history, &start.clock), &metrics)?;
+        let archive = parts::start_archive(config, sources, &metrics)?;
         let app = App::new(http::Parts {
             name: config.service.name.clone(),
             public_url: parts::public_url(config, http),

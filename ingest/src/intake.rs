@@ -179,6 +179,16 @@ impl Intake {
     /// # Errors
     /// If nothing was promised: do not acknowledge.
     pub async fn accept(&self, message: Message<'_>) -> Result<Accepted, IntakeError> {
+        self.accept_in_turn(message, || ()).await
+    }
+
+    /// The same for a door that has many messages on their way at a time: `queued` is called as soon as the
+    /// message has its place in the journal, and only then may the next one be brought.
+    pub(crate) async fn accept_in_turn(
+        &self,
+        message: Message<'_>,
+        queued: impl FnOnce(),
+    ) -> Result<Accepted, IntakeError> {
         let inner = &*self.inner;
         let door = &[message.door.word()];
         let arrived = Instant::now();
@@ -190,7 +200,14 @@ impl Intake {
             .decode_seconds
             .observe(arrived.elapsed().as_secs_f64());
         let readings = bodies.iter().map(readings_in).sum();
-        let position = match inner.journal.append(bodies).await {
+        let appended = match inner.journal.queue(bodies).await {
+            Ok(waiting) => {
+                queued();
+                waiting.synced().await
+            }
+            Err(error) => Err(error),
+        };
+        let position = match appended {
             Ok(position) => position,
             Err(error) => {
                 inner.metrics.refused.with_label_values(door).inc();

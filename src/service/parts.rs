@@ -12,12 +12,13 @@ use citywatch_ingest::broker::{Access, BrokerConfig, BrokerError, EmbeddedBroker
 use citywatch_ingest::client::{ClientOptions, MqttClient};
 use citywatch_ingest::link::Links;
 use citywatch_ingest::topic::{Template, Templates};
-use citywatch_ingest::{Clock, History, Intake, Journal, JournalConfig};
+use citywatch_ingest::{Clock, History, Intake, IntakeConfig, Journal, JournalConfig};
+use citywatch_model::Registry;
 use tokio::net::TcpListener;
 
 use super::{StartError, failed};
 use crate::cap_broker::CapBroker;
-use crate::config::{Config, Link, OWN_NAME, ReadingTopic, Role};
+use crate::config::{self, Config, Link, OWN_NAME, ReadingTopic, Role};
 use crate::http::{self, Right, Standing, TokenBearer, Tokens, decide};
 
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -94,7 +95,7 @@ pub fn probe_broker(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-pub fn templates(config: &Config) -> Result<Templates, StartError> {
+fn templates(config: &Config) -> Result<Templates, StartError> {
     let templates = config
         .topics
         .readings
@@ -185,6 +186,27 @@ fn user(tokens: &Tokens, bearer: &TokenBearer) -> User {
             // topics carry warnings of every zone
             subscribe: bearer.may(Right::Feed) && bearer.bounds.is_whole(),
         },
+    }
+}
+
+pub fn open_intake(
+    config: &Config,
+    (journal, history, clock): (&Journal, &History, &Clock),
+    registry: Arc<Registry>,
+    metrics: &prometheus::Registry,
+) -> Result<Intake, StartError> {
+    let settings = IntakeConfig {
+        templates: templates(config)?,
+        ..IntakeConfig::default()
+    };
+    let (journal, history, clock) = (journal.clone(), history.clone(), clock.clone());
+    Intake::new(journal, history, clock, registry, settings, metrics).map_err(failed)
+}
+
+/// Plans that name a gateway which is not configured.
+pub fn tell_unserved(config: &Config, ledger: &Ledger) {
+    for (_, problem) in config::unserved(config, &ledger.directory()) {
+        tracing::error!(%problem, "a plan cannot be carried out");
     }
 }
 

@@ -24,7 +24,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use citywatch_model::{Body, Position, Time};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::Clock;
 use crate::metrics::JournalMetrics;
@@ -89,10 +89,33 @@ pub struct Journal {
 
 struct Inner {
     commands: Sender<Command>,
-    waiting: Semaphore,
+    waiting: Arc<Semaphore>,
     waiting_limit: usize,
     shared: Arc<Shared>,
     ticking: Arc<AtomicBool>,
+}
+
+/// Bodies whose place in the journal is settled.
+pub(crate) enum Queued {
+    /// There were none; the position of the last record then.
+    Nothing(Position),
+    /// On their way to the disk.
+    Waiting {
+        answered: oneshot::Receiver<Result<Position, JournalError>>,
+        _permit: OwnedSemaphorePermit,
+    },
+}
+
+impl Queued {
+    /// Position of the last of them, once they are on disk.
+    pub(crate) async fn synced(self) -> Result<Position, JournalError> {
+        match self {
+            Queued::Nothing(last) => Ok(last),
+            Queued::Waiting { answered, _permit } => {
+                answered.await.unwrap_or(Err(JournalError::Closed))
+            }
+        }
+    }
 }
 
 impl Journal {
@@ -120,7 +143,7 @@ impl Journal {
                 path,
                 reason: error.to_string(),
             })?;
-        let waiting = Semaphore::new(waiting_limit);
+        let waiting = Arc::new(Semaphore::new(waiting_limit));
         Ok(Journal {
             inner: Arc::new(Inner {
                 commands,
@@ -138,8 +161,17 @@ impl Journal {
     /// # Errors
     /// If nothing was promised: see [`JournalError::may_retry`].
     pub async fn append(&self, bodies: Vec<Body>) -> Result<Position, JournalError> {
+        self.queue(bodies).await?.synced().await
+    }
+
+    /// The same in two steps, for those who append much at a time and must keep its order: what is queued first
+    /// stands first.
+    ///
+    /// # Errors
+    /// If a body cannot be written, or the journal is closed.
+    pub(crate) async fn queue(&self, bodies: Vec<Body>) -> Result<Queued, JournalError> {
         if bodies.is_empty() {
-            return Ok(self.last());
+            return Ok(Queued::Nothing(self.last()));
         }
         for body in &bodies {
             codec::check(body).map_err(|error| JournalError::Unwritable {
@@ -151,7 +183,8 @@ impl Journal {
         let permit = self
             .inner
             .waiting
-            .acquire_many(permits)
+            .clone()
+            .acquire_many_owned(permits)
             .await
             .map_err(|_| JournalError::Closed)?;
         let (answer, answered) = oneshot::channel();
@@ -164,9 +197,10 @@ impl Journal {
             .commands
             .send(command)
             .map_err(|_| JournalError::Closed)?;
-        let result = answered.await.unwrap_or(Err(JournalError::Closed));
-        drop(permit);
-        result
+        Ok(Queued::Waiting {
+            answered,
+            _permit: permit,
+        })
     }
 
     /// A reader of every record after `after`.

@@ -1,11 +1,13 @@
-//! Messages between their arrival and the journal's answer. They are handed to the intake in the order of their
-//! arrival and come back in that order, many at a time, so that the journal's syncs group.
+//! Messages between their arrival and the journal's answer. They get their places in the journal in the order of
+//! their arrival and come back in that order, many at a time, so that the journal's syncs group.
 
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
+
+use tokio::sync::oneshot;
 
 use super::wire::{Receipt, Received};
 use crate::intake::{Accepted, Door, Form, Intake, IntakeError, Message};
@@ -28,6 +30,8 @@ pub(super) struct Flight {
     road: Road,
     most: usize,
     bytes: usize,
+    /// Comes when the newest message has its place in the journal.
+    placed: Option<oneshot::Receiver<()>>,
     waiting: FuturesOrdered<BoxFuture<'static, Landed>>,
 }
 
@@ -44,6 +48,7 @@ impl Flight {
             road,
             most: usize::from(most),
             bytes: 0,
+            placed: None,
             waiting: FuturesOrdered::new(),
         }
     }
@@ -60,8 +65,14 @@ impl Flight {
     pub(super) fn take(&mut self, received: Received) {
         let road = self.road.clone();
         self.bytes += received.payload.len();
+        let (place, placed) = oneshot::channel();
+        let before = self.placed.replace(placed);
         self.waiting.push_back(
             async move {
+                // the readings of a sensor must not overtake each other; one that found no place holds up none
+                if let Some(before) = before {
+                    drop(before.await);
+                }
                 let message = Message {
                     door: Door::Link,
                     source: road.source,
@@ -72,7 +83,10 @@ impl Flight {
                 };
                 Landed {
                     receipt: received.receipt,
-                    result: road.intake.accept(message).await,
+                    result: road
+                        .intake
+                        .accept_in_turn(message, || place.send(()).unwrap_or_default())
+                        .await,
                     bytes: received.payload.len(),
                 }
             }

@@ -98,13 +98,13 @@ impl Trial {
         let (mut listener, session_present) = Line::connect(&self.listener).await?;
         let sizes = listener.receive(MESSAGES + 1).await?;
         listener.leave().await?;
-        Ok(self.judge(session_present, published, &sizes))
+        Ok(self.judge(session_present, &published, &sizes))
     }
 
     fn judge(
         &self,
         session_present: bool,
-        published: Result<usize, Failure>,
+        published: &Result<usize, Failure>,
         sizes: &[usize],
     ) -> Vec<Finding> {
         if !session_present {

@@ -235,7 +235,8 @@ impl<'a> Record<'a> {
     ) -> Result<(Cow<'a, str>, Cow<'a, str>), Wrong> {
         let own = self.text(Label::N)?.unwrap_or_default();
         let whole = || format!("{}{own}", base.name);
-        if !(base.name.is_empty() && own.is_empty()) && !names::is_valid(&whole()) {
+        let named = !base.name.is_empty() || !own.is_empty();
+        if named && !names::is_valid(&whole()) {
             let detail = format!(
                 "the name `{}` must start with a letter or digit of ASCII and hold only those and - : . / _",
                 shown(&whole())

@@ -85,27 +85,31 @@ fn granted(code: &SubscribeReasonCode) -> Option<u8> {
     }
 }
 
-pub(super) fn acknowledge(client: &Client, receipt: Receipt) -> Result<(), ClientError> {
+pub(super) fn acknowledge(client: &Client, receipt: Receipt) -> Result<(), Box<ClientError>> {
     let mut named = Publish::new("", qos(receipt.qos), Vec::new(), None);
     named.pkid = receipt.packet_id;
-    client.try_ack(&named)
+    Ok(client.try_ack(&named)?)
 }
 
-pub(super) fn subscribe(client: &Client, filters: &[Filter]) -> Result<(), ClientError> {
+pub(super) fn subscribe(client: &Client, filters: &[Filter]) -> Result<(), Box<ClientError>> {
     let filters = filters.iter().map(|(filter, level)| Subscription {
         // what a broker kept from some earlier time is no news
         retain_forward_rule: RetainForwardRule::Never,
         ..Subscription::new(filter.clone(), qos(*level))
     });
-    client.try_subscribe_many(filters)
+    Ok(client.try_subscribe_many(filters)?)
 }
 
-pub(super) fn publish(client: &Client, topic: &str, payload: Bytes) -> Result<(), ClientError> {
-    client.try_publish(topic, QoS::AtLeastOnce, false, payload)
+pub(super) fn publish(
+    client: &Client,
+    topic: &str,
+    payload: Bytes,
+) -> Result<(), Box<ClientError>> {
+    Ok(client.try_publish(topic, QoS::AtLeastOnce, false, payload)?)
 }
 
-pub(super) fn leave(client: &Client) -> Result<(), ClientError> {
-    client.try_disconnect()
+pub(super) fn leave(client: &Client) -> Result<(), Box<ClientError>> {
+    Ok(client.try_disconnect()?)
 }
 
 fn qos(level: u8) -> QoS {
