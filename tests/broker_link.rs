@@ -35,7 +35,7 @@ enum Disturbance {
 
 fn readings() -> u64 {
     let set = std::env::var("CITYWATCH_LINK_READINGS").ok();
-    set.map_or(40_000, |text| text.parse().unwrap())
+    set.map_or(200_000, |text| text.parse().unwrap())
 }
 
 fn link(broker: &Mosquitto) -> String {

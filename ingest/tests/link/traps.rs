@@ -248,12 +248,13 @@ async fn what_the_journal_refuses_is_not_acknowledged() {
 async fn a_long_interruption_is_journalled_and_a_short_one_is_not() {
     let (house, broker) = (House::new(), ScriptedBroker::new().await);
     let links = start(&house, broker.config());
-    drop(broker.welcome(false, true).await);
-    let mut peer = broker.welcome(true, false).await;
-    peer.publish(1, &reading(1), false).await;
-    assert_eq!(peer.acknowledgement().await, Some(1));
+    // once a message is acknowledged the subscription is settled
+    for (id, session_present) in [(9, false), (1, true)] {
+        let mut peer = broker.welcome(session_present, !session_present).await;
+        peer.publish(id, &reading(id.into()), false).await;
+        assert_eq!(peer.acknowledgement().await, Some(id));
+    }
     assert!(house.link_states().is_empty());
-    drop(peer);
     let lost = Instant::now();
     while house.link_states().is_empty() {
         drop(broker.accept().await);
