@@ -1,22 +1,12 @@
 //! `[archive]`: where every reading is kept once more. Absent, nothing is archived.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use citywatch_ingest::archive::{ArchiveConfig, check_url};
 use citywatch_model::Duration;
 use serde::Deserialize;
 
-/// A text that is never shown.
-#[derive(Clone, Default, Deserialize)]
-#[serde(transparent)]
-pub struct Hidden(String);
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
+use super::secret::{self, Secret};
 
 /// `[archive]`
 #[derive(Debug, Clone, Deserialize)]
@@ -29,7 +19,7 @@ pub struct Archive {
     /// Bucket.
     pub bucket: String,
     /// Token with the right to write into the bucket.
-    pub token: Option<Hidden>,
+    pub token: Option<Secret>,
     /// Or a file that holds it.
     pub token_file: Option<PathBuf>,
     /// Points in one request, at most.
@@ -121,25 +111,11 @@ impl Archive {
     }
 
     fn token(&self, base: &Path) -> Result<String, String> {
-        match (&self.token, &self.token_file) {
-            (Some(Hidden(token)), None) => Ok(token.clone()),
-            (None, Some(file)) => {
-                let path = base.join(file);
-                let read = std::fs::read_to_string(&path);
-                let text = read.map_err(|error| {
-                    format!("`token_file` {} cannot be read: {error}", path.display())
-                })?;
-                let token = text.trim();
-                if token.is_empty() {
-                    return Err(format!("`token_file` {} is empty", path.display()));
-                }
-                Ok(token.to_owned())
-            }
-            (None, None) => Ok(String::new()),
-            (Some(_), Some(_)) => {
-                Err("[archive] has `token` and `token_file`; leave one out".to_owned())
-            }
-        }
+        let file = self.token_file.as_ref().map(|file| base.join(file));
+        let token = secret::read("token", self.token.as_ref(), file.as_deref());
+        token
+            .map(Option::unwrap_or_default)
+            .map_err(|problem| format!("[archive]: {problem}"))
     }
 
     /// What the archive is opened with; its own folder lies in that of the service.

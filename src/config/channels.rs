@@ -3,8 +3,7 @@
 
 mod judge;
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use citywatch_alerting::cap::Language;
@@ -14,20 +13,11 @@ use citywatch_alerting::channel::{
 use citywatch_model::Duration as Span;
 use serde::Deserialize;
 
+use super::secret::{self, Secret};
+
 pub(super) use judge::judge;
 pub use judge::unserved;
 use judge::web_address;
-
-/// A secret of the configuration; it is never shown.
-#[derive(Clone, Default, Deserialize)]
-#[serde(transparent)]
-pub struct Hidden(String);
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
 
 /// `[sms]`: a gateway in Kannel's form.
 #[derive(Debug, Clone, Deserialize)]
@@ -38,7 +28,7 @@ pub struct Sms {
     /// Account at the gateway.
     pub username: String,
     /// Its password.
-    pub password: Option<Hidden>,
+    pub password: Option<Secret>,
     /// Or a file with nothing but the password.
     pub password_file: Option<PathBuf>,
     /// Sender that telephones show.
@@ -100,7 +90,7 @@ pub struct Mail {
     /// Account; absent: the server asks for none.
     pub username: Option<String>,
     /// Its password.
-    pub password: Option<Hidden>,
+    pub password: Option<Secret>,
     /// Or a file with nothing but the password.
     pub password_file: Option<PathBuf>,
     /// The sender's address.
@@ -146,30 +136,15 @@ fn ten_seconds() -> Span {
     Span::from_secs(10)
 }
 
-/// The password, from wherever it stands.
-fn password(inline: Option<&Hidden>, file: Option<&Path>) -> Result<Option<String>, String> {
-    if let Some(hidden) = inline {
-        return Ok(Some(hidden.0.clone()));
-    }
-    let Some(path) = file else { return Ok(None) };
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        format!(
-            "`password_file` {} cannot be read: {error}; the service's user must be able to",
-            path.display()
-        )
-    })?;
-    let text = text.trim_end_matches(['\n', '\r']);
-    if text.is_empty() {
-        return Err(format!("`password_file` {} is empty", path.display()));
-    }
-    Ok(Some(text.to_owned()))
-}
-
 impl Sms {
     /// As the channel wants it; the password is read now.
     pub fn settings(&self) -> Result<SmsSettings, String> {
         let named = |why: String| format!("[sms]: {why}");
-        let password = password(self.password.as_ref(), self.password_file.as_deref());
+        let password = secret::read(
+            "password",
+            self.password.as_ref(),
+            self.password_file.as_deref(),
+        );
         authorities_are_readable(self.ca_file.as_deref()).map_err(|e| named(e.to_string()))?;
         Ok(SmsSettings {
             url: web_address(&self.url).map_err(named)?,
@@ -204,7 +179,11 @@ impl Mail {
     /// As the channel wants it; the password is read now. `name` is who sends, for people.
     pub fn settings(&self, name: &str) -> Result<MailSettings, String> {
         let named = |why: String| format!("[mail]: {why}");
-        let password = password(self.password.as_ref(), self.password_file.as_deref());
+        let password = secret::read(
+            "password",
+            self.password.as_ref(),
+            self.password_file.as_deref(),
+        );
         authorities_are_readable(self.ca_file.as_deref()).map_err(|e| named(e.to_string()))?;
         let security = match self.security {
             MailSecurity::StartTls => Security::StartTls,

@@ -8,6 +8,8 @@ use citywatch_ingest::link::{LinkConfig, LinkTopic, Login, TlsFiles, Version};
 use citywatch_model::Duration;
 use serde::Deserialize;
 
+use super::secret::{self, Secret};
+
 /// One entry of `[[links]]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,7 +27,7 @@ pub struct Link {
     /// User name.
     pub user: Option<String>,
     /// Password of the user.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// Or a file that holds it.
     pub password_file: Option<PathBuf>,
     /// Authorities in PEM for `mqtts://`; absent: those of the operating system.
@@ -147,17 +149,13 @@ impl Link {
 
     /// The link's settings, with the password from its file.
     pub fn read(&self) -> Result<LinkConfig, String> {
-        let password = match &self.password_file {
-            None => self.password.clone().unwrap_or_default(),
-            Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| {
-                    let (name, path) = (&self.name, path.display());
-                    format!("link `{name}`: password_file {path}: cannot be read: {error}")
-                })?;
-                text.trim_end_matches(['\r', '\n']).to_owned()
-            }
-        };
-        Ok(self.settings(password))
+        let password = secret::read(
+            "password",
+            self.password.as_ref(),
+            self.password_file.as_deref(),
+        );
+        let password = password.map_err(|problem| format!("link `{}`: {problem}", self.name))?;
+        Ok(self.settings(password.unwrap_or_default()))
     }
 
     fn settings(&self, password: String) -> LinkConfig {

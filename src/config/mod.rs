@@ -5,6 +5,7 @@ mod archive;
 mod channels;
 mod links;
 mod read;
+mod secret;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
