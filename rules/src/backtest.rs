@@ -120,6 +120,7 @@ impl Replay {
         }
     }
 
+    #[inline]
     fn read(&mut self, mut observation: Observation) {
         self.clock = self.clock.max(observation.time);
         observation.arrival = self.clock;
@@ -146,6 +147,7 @@ impl Replay {
         self.append(Body::Observation(observation));
     }
 
+    #[inline]
     fn append(&mut self, body: Body) {
         self.position += 1;
         self.records.push(Record {
@@ -155,6 +157,7 @@ impl Replay {
         });
     }
 
+    #[inline]
     fn is_full(&self) -> bool {
         self.gathered >= self.setup.epoch.max(1)
     }

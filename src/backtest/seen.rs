@@ -44,6 +44,7 @@ impl Seen {
         }
     }
 
+    #[inline]
     pub fn observe(&mut self, observation: &Observation) {
         let time = observation.time;
         let span = self

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use citywatch_model::{Name, NameMap, Observation, Registry, Time, Value, name};
 
+use smallvec::SmallVec;
+
 use super::blocks::Block;
 use super::names::NameCache;
 use super::{BadRow, Batch, empty_observation};
@@ -57,12 +59,20 @@ impl JsonLines {
         };
         let mut number = block.line;
         match std::str::from_utf8(&block.bytes) {
-            Ok(text) => {
-                for line in text.split_terminator('\n') {
-                    match self.plain(line) {
-                        Some(plain) => batch.observations.push(plain),
-                        None => self.read_line(line.as_bytes(), number, &mut batch),
-                    }
+            Ok(mut text) => {
+                while !text.is_empty() {
+                    let length = match self.plain(text) {
+                        Some((plain, length)) => {
+                            batch.observations.push(plain);
+                            length
+                        }
+                        None => {
+                            let (line, _) = text.split_once('\n').unwrap_or((text, ""));
+                            self.read_line(line.as_bytes(), number, &mut batch);
+                            line.len()
+                        }
+                    };
+                    text = text.get(length + 1..).unwrap_or_default();
                     number += 1;
                 }
             }
@@ -89,10 +99,11 @@ impl JsonLines {
         }
     }
 
-    /// The observation of a line that is as nearly all are.
+    /// The observation in the first line, if it is as nearly all are, and the length of the line.
     #[inline]
-    fn plain(&mut self, line: &str) -> Option<Observation> {
-        let plain = plain_reading(line).filter(|_| line.len() <= DEFAULT_MAX_PAYLOAD)?;
+    fn plain(&mut self, text: &str) -> Option<(Observation, usize)> {
+        let (plain, length) =
+            plain_reading(text).filter(|(_, length)| *length <= DEFAULT_MAX_PAYLOAD)?;
         let names = &mut self.names;
         let sensor = names.sensors.find(plain.sensor.as_bytes()).ok()?;
         let measurement = match plain.measurement.filter(|name| !name.is_empty()) {
@@ -100,13 +111,16 @@ impl JsonLines {
             None => self.unsaid(sensor),
         };
         let unit = self.names.units.find_again(plain.unit.as_bytes()).ok()?;
-        let mut observation = empty_observation(sensor, plain.time);
-        observation.values.push(Value {
+        let value = Value {
             measurement,
             value: plain.value,
             unit,
-        });
-        Some(observation)
+        };
+        let observation = Observation {
+            values: SmallVec::from_buf([value]),
+            ..empty_observation(sensor, plain.time)
+        };
+        Some((observation, length))
     }
 
     fn unsaid(&mut self, sensor: Name) -> Name {

@@ -6,11 +6,10 @@ use citywatch_model::{Level, Name, Position, Time, Transition, TransitionKind};
 use smallvec::SmallVec;
 
 use super::baseline::Recall;
-use super::evaluate::{AgeBase, GroupValue, Scene};
-use super::levels::{gone, next_level};
+use super::evaluate::{AgeBase, Scene, Surroundings};
+use super::levels::{gone, next_level, worst};
 use super::program::Program;
 use super::proof::Run;
-use super::remote::Remote;
 use super::series::Series;
 use super::truth::Truth;
 use super::window::Window;
@@ -54,19 +53,6 @@ pub(super) struct Watch {
     pub scheduled: Option<Time>,
     /// A moment at which to look anew, because the interval of the sensor changed.
     pub again: Option<Time>,
-}
-
-/// What an evaluation looks at besides the bound's own state.
-pub(super) struct Surroundings<'a> {
-    pub program: &'a Program,
-    pub series: &'a mut [Series],
-    pub remotes: &'a [Remote],
-    pub groups: &'a [GroupValue],
-    pub step: u64,
-    pub clock: Time,
-    pub moment: bool,
-    pub age: AgeBase,
-    pub stale_ms: i64,
 }
 
 impl Bound {
@@ -116,25 +102,20 @@ impl Bound {
     #[inline]
     fn advance(&mut self, around: &mut Surroundings<'_>) -> i64 {
         self.evaluated = around.step;
-        let inputs = self
-            .inputs
-            .iter()
-            .flatten()
-            .map(|place| &around.series[usize::from(*place)]);
-        let end_ms = inputs
-            .filter_map(|series| series.newest)
-            .max()
-            .unwrap_or(Time::MIN)
-            .millis();
+        let inputs = &self.inputs[..];
+        let end = inputs.iter().flatten().fold(Time::MIN, |end, place| {
+            let newest = around.series[usize::from(*place)].newest;
+            newest.map_or(end, |newest| end.max(newest))
+        });
+        let end_ms = end.millis();
         for (window, spec) in self.windows.iter_mut().zip(&around.program.windows) {
-            if let Some(place) = self.inputs[spec.input] {
+            if let Some(place) = inputs[spec.input] {
                 window.advance(&around.series[usize::from(place)], end_ms);
             }
         }
         let recalls = self.aside.iter_mut().flat_map(|aside| &mut aside.baselines);
         for (recall, spec) in recalls.zip(&around.program.baselines) {
-            let series =
-                self.inputs[spec.input].map(|place| &mut around.series[usize::from(place)]);
+            let series = inputs[spec.input].map(|place| &mut around.series[usize::from(place)]);
             if let Some(baseline) = series.and_then(|series| series.baseline.as_mut()) {
                 recall.advance(baseline, end_ms, spec.days);
             }
@@ -144,17 +125,17 @@ impl Bound {
 
     /// Computes what a program without levels is for.
     pub(super) fn measure(&mut self, mut around: Surroundings<'_>) -> Option<f64> {
-        let end_ms = self.advance(&mut around);
-        let term = around.program.amount.as_ref()?;
-        let amount = scene(
-            &around,
-            (&self.inputs, &self.windows, self.recalls()),
-            end_ms,
-        )
-        .term(term);
-        if let Some(aside) = &mut self.aside {
-            aside.amount = amount;
-        }
+        let window_end_ms = self.advance(&mut around);
+        let aside = self.aside.as_mut()?;
+        let scene = Scene {
+            around: &around,
+            inputs: &self.inputs,
+            windows: &self.windows,
+            baselines: &aside.baselines,
+            window_end_ms,
+        };
+        let amount = scene.term(around.program.amount.as_ref()?);
+        aside.amount = amount;
         amount
     }
 
@@ -163,34 +144,41 @@ impl Bound {
         self.aside.as_ref().and_then(|aside| aside.amount)
     }
 
-    fn recalls(&self) -> &[Recall] {
-        self.aside.as_ref().map_or(&[], |aside| &aside.baselines)
-    }
-
     /// Evaluates the rule and moves to the level that follows; the kind and level of the transition, if any.
     #[inline]
     pub(super) fn evaluate(
         &mut self,
         mut around: Surroundings<'_>,
     ) -> Option<(TransitionKind, Level)> {
-        let end_ms = self.advance(&mut around);
-        let recalls = self
-            .aside
-            .as_ref()
-            .map_or(&[][..], |aside| &aside.baselines);
-        let scene = scene(&around, (&self.inputs, &self.windows, recalls), end_ms);
-        let mut truths = [None; 4];
-        for (truth, level) in truths.iter_mut().zip(&around.program.levels) {
-            *truth = level
-                .as_ref()
-                .map(|level| scene.truth(&level.test, &mut self.proofs));
-        }
-        let may_end = match &around.program.clear {
-            Some(clear) => scene.truth(clear, &mut self.proofs) == Truth::True,
-            None => true,
+        let window_end_ms = self.advance(&mut around);
+        let program = around.program;
+        let scene = Scene {
+            around: &around,
+            inputs: &self.inputs,
+            windows: &self.windows,
+            baselines: (self.aside.as_ref()).map_or(&[], |aside| &aside.baselines),
+            window_end_ms,
         };
-        let gone = gone(&mut self.falls, &scene, truths);
-        let next = next_level(self.level, truths, gone, may_end);
+        let mut truths = [None; 4];
+        for (truth, level) in truths.iter_mut().zip(&program.levels) {
+            if let Some(level) = level {
+                *truth = Some(scene.truth(&level.test, &mut self.proofs));
+            }
+        }
+        let may_end = match &program.clear {
+            // what is not open cannot end, but its runs go on
+            Some(clear) if self.level.is_some() || program.clear_is_proven => {
+                scene.truth(clear, &mut self.proofs) == Truth::True
+            }
+            Some(_) | None => true,
+        };
+        let worst = worst(truths);
+        let next = if self.level.is_none() && self.falls.is_empty() {
+            worst
+        } else {
+            let gone = gone(&mut self.falls, &scene, truths);
+            next_level(self.level, worst, truths, gone, may_end)
+        };
         let transition = match (self.level, next) {
             (old, new) if old == new => None,
             (None, Some(new)) => Some((TransitionKind::Raise, new)),
@@ -268,29 +256,5 @@ impl Bound {
             level: what.1,
             value,
         }
-    }
-}
-
-/// What is looked at from a bound with these inputs, windows and baselines.
-#[inline]
-fn scene<'a>(
-    around: &'a Surroundings<'_>,
-    (inputs, windows, baselines): (&'a [Option<u16>], &'a [Window], &'a [Recall]),
-    window_end_ms: i64,
-) -> Scene<'a> {
-    Scene {
-        program: around.program,
-        series: around.series,
-        inputs,
-        windows,
-        baselines,
-        remotes: around.remotes,
-        groups: around.groups,
-        step: around.step,
-        clock: around.clock,
-        moment: around.moment,
-        age: around.age,
-        window_end_ms,
-        stale_ms: around.stale_ms,
     }
 }

@@ -213,20 +213,19 @@ impl Core {
             place
         });
         // all that the record brings is in place before any rule looks at it
-        let readers = if self.remotes.is_empty() {
-            BTreeSet::new()
-        } else {
-            self.observe_remote(observation)
-        };
-        disordered |= !readers.is_empty();
+        let readers = (!self.remotes.is_empty())
+            .then(|| self.observe_remote(observation))
+            .filter(|readers| !readers.is_empty());
         let intervals = place.is_some_and(|place| self.has_alarm_interval(place));
-        if intervals || !readers.is_empty() {
+        if intervals || readers.is_some() {
             // an open alert may change the interval that `age` is compared with
             for which in [Which::Plain, Which::Aged] {
                 if let Some(place) = place {
                     self.evaluate_touched(place, which, out);
                 }
-                self.evaluate_readers(&readers, which, out);
+                if let Some(readers) = &readers {
+                    self.evaluate_readers(readers, which, out);
+                }
             }
             disordered = true;
         } else if let Some(place) = place {

@@ -24,6 +24,17 @@ pub(super) struct AgeBase {
     pub interval_ms: Option<i64>,
 }
 
+impl AgeBase {
+    /// For whoever does not name `age`.
+    pub(super) fn unasked(interval_ms: Option<i64>) -> AgeBase {
+        AgeBase {
+            since: Time::MIN,
+            heard: false,
+            interval_ms,
+        }
+    }
+}
+
 /// What a group of sensors came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct GroupValue {
@@ -34,14 +45,10 @@ pub(super) struct GroupValue {
     pub fresh: bool,
 }
 
-/// Everything that a rule may look at in one evaluation at one sensor.
-pub(super) struct Scene<'a> {
+/// What an evaluation looks at besides the rule's own state at the sensor.
+pub(super) struct Surroundings<'a> {
     pub program: &'a Program,
-    pub series: &'a [Series],
-    /// Which series each input of the program is; `None` if the sensor has not spoken it.
-    pub inputs: &'a [Option<u16>],
-    pub windows: &'a [Window],
-    pub baselines: &'a [Recall],
+    pub series: &'a mut [Series],
     pub remotes: &'a [Remote],
     pub groups: &'a [GroupValue],
     /// Number of this step; what it brought is fresh.
@@ -50,13 +57,30 @@ pub(super) struct Scene<'a> {
     /// Whether a moment fires, rather than a record being read.
     pub moment: bool,
     pub age: AgeBase,
-    /// Newest event time among the rule's inputs at the sensor.
-    pub window_end_ms: i64,
     pub stale_ms: i64,
 }
 
+/// Everything that a rule may look at in one evaluation at one sensor.
+pub(super) struct Scene<'a> {
+    pub around: &'a Surroundings<'a>,
+    /// Which series each input of the program is; `None` if the sensor has not spoken it.
+    pub inputs: &'a [Option<u16>],
+    pub windows: &'a [Window],
+    pub baselines: &'a [Recall],
+    /// Newest event time among the rule's inputs at the sensor.
+    pub window_end_ms: i64,
+}
+
 impl Scene<'_> {
+    #[inline]
     pub(super) fn truth(&self, test: &Test, runs: &mut [Option<Run>]) -> Truth {
+        match test {
+            Test::Compare(compare) => self.compared(compare, runs),
+            Test::All(_) | Test::Any(_) | Test::Not(_) => self.combined(test, runs),
+        }
+    }
+
+    fn combined(&self, test: &Test, runs: &mut [Option<Run>]) -> Truth {
         // no short cut: each comparison keeps its own run
         match test {
             Test::All(parts) => parts
@@ -73,21 +97,22 @@ impl Scene<'_> {
     /// When the rule as a whole stands, for the runs behind `hold`.
     pub(super) fn instant(&self, clocked: bool) -> Instant {
         let remote = self
+            .around
             .program
             .remote_places
             .iter()
-            .filter_map(|place| self.remotes[*place].time);
-        let around = self.groups.iter().filter_map(|group| group.newest);
+            .filter_map(|place| self.around.remotes[*place].time);
+        let around = self.around.groups.iter().filter_map(|group| group.newest);
         let event_ms = remote
             .chain(around)
             .fold(self.window_end_ms, |newest, time| newest.max(time.millis()));
         self.at(
             if clocked {
-                self.clock.millis()
+                self.around.clock.millis()
             } else {
                 event_ms
             },
-            !self.moment,
+            !self.around.moment,
             clocked,
         )
     }
@@ -97,14 +122,15 @@ impl Scene<'_> {
             time_ms,
             touched,
             clocked,
-            moment: self.moment,
-            stale_ms: self.stale_ms,
+            moment: self.around.moment,
+            stale_ms: self.around.stale_ms,
         }
     }
 
+    #[inline]
     fn compared(&self, compare: &Compare, runs: &mut [Option<Run>]) -> Truth {
         let truth = match &compare.sides {
-            Sides::AgeAgainst(limit) => match limit.millis(self.age.interval_ms) {
+            Sides::AgeAgainst(limit) => match limit.millis(self.around.age.interval_ms) {
                 Some(limit_ms) => self.age_against(compare.operator, limit_ms),
                 None => Truth::Unknown,
             },
@@ -141,19 +167,22 @@ impl Scene<'_> {
             .iter()
             .map(|remote| self.remote(*remote))
             .map(|remote| (remote.time, remote.fresh));
-        let around = compare.groups.iter().map(|group| &self.groups[*group]);
+        let around = compare
+            .groups
+            .iter()
+            .map(|group| &self.around.groups[*group]);
         let mut newest = None;
         let mut touched = false;
         for (time, fresh) in own.chain(remote) {
             newest = newest.max(time);
-            touched |= fresh == self.step && !self.moment;
+            touched |= fresh == self.around.step && !self.around.moment;
         }
         for group in around {
             newest = newest.max(group.newest);
-            touched |= group.fresh && !self.moment;
+            touched |= group.fresh && !self.around.moment;
         }
         let time_ms = match newest {
-            _ if compare.clocked => self.clock.millis(),
+            _ if compare.clocked => self.around.clock.millis(),
             Some(time) => time.millis(),
             None => self.window_end_ms,
         };
@@ -163,9 +192,9 @@ impl Scene<'_> {
     /// `>` and `>=` alike hold from the very moment on, unless a reading arrives by then; a moment passes by
     /// itself, so a record of the same clock still comes before it.
     fn age_against(&self, operator: Operator, limit_ms: i64) -> Truth {
-        let elapsed = self.clock.since(self.age.since).millis();
-        let reached = elapsed > limit_ms || (elapsed == limit_ms && self.moment);
-        let before = if self.age.heard {
+        let elapsed = self.around.clock.since(self.around.age.since).millis();
+        let reached = elapsed > limit_ms || (elapsed == limit_ms && self.around.moment);
+        let before = if self.around.age.heard {
             Truth::False
         } else {
             Truth::Unknown
@@ -173,7 +202,7 @@ impl Scene<'_> {
         let at_least = if reached { Truth::True } else { before };
         let equal = if elapsed > limit_ms {
             Truth::False
-        } else if self.age.heard {
+        } else if self.around.age.heard {
             Truth::from(reached)
         } else {
             Truth::Unknown
@@ -186,29 +215,39 @@ impl Scene<'_> {
         }
     }
 
+    #[inline]
     pub(super) fn term(&self, term: &Term) -> Option<f64> {
         match term {
             Term::Number(number) => Some(*number),
             Term::Newest(input) => self.newest(*input),
+            _ => self.calculated(term),
+        }
+    }
+
+    fn calculated(&self, term: &Term) -> Option<f64> {
+        match term {
+            Term::Number(_) | Term::Newest(_) => self.term(term),
             Term::Remote(remote) => {
                 let remote = self.remote(*remote);
                 let time = remote.time?;
-                (self.clock.since(time).millis() <= remote.stale_ms).then_some(remote.value)
+                (self.around.clock.since(time).millis() <= remote.stale_ms).then_some(remote.value)
             }
             Term::Window(place) => {
-                let series = self.input(self.program.windows[*place].input)?;
+                let series = self.input(self.around.program.windows[*place].input)?;
                 self.windows[*place].value(series)
             }
             Term::Baseline(place) => self.baselines[*place].mean,
-            Term::Group(place) => self.groups[*place].value,
+            Term::Group(place) => self.around.groups[*place].value,
             Term::Interval => self
+                .around
                 .age
                 .interval_ms
                 .map(|interval| interval as f64 / 1_000.0),
             Term::Age => self
+                .around
                 .age
                 .heard
-                .then(|| self.clock.since(self.age.since).seconds()),
+                .then(|| self.around.clock.since(self.around.age.since).seconds()),
             Term::Negate(inner) => self.term(inner).map(|value| -value),
             Term::Arithmetic(left, operator, right) => {
                 calculate(self.term(left)?, *operator, self.term(right)?)
@@ -220,17 +259,17 @@ impl Scene<'_> {
     fn newest(&self, input: usize) -> Option<f64> {
         let series = self.input(input)?;
         let time = series.newest?;
-        let arrived = input == 0 && series.fresh == self.step;
-        let current = arrived || self.window_end_ms - time.millis() <= self.stale_ms;
+        let arrived = input == 0 && series.fresh == self.around.step;
+        let current = arrived || self.window_end_ms - time.millis() <= self.around.stale_ms;
         current.then_some(series.value)
     }
 
     fn input(&self, input: usize) -> Option<&Series> {
-        self.inputs[input].map(|place| &self.series[usize::from(place)])
+        self.inputs[input].map(|place| &self.around.series[usize::from(place)])
     }
 
     fn remote(&self, remote: usize) -> &Remote {
-        &self.remotes[self.program.remote_places[remote]]
+        &self.around.remotes[self.around.program.remote_places[remote]]
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 
 use citywatch_model::{Observation, Time, Transition, TransitionKind};
 
-use super::bound::{Bound, Surroundings};
+use super::bound::Bound;
 use super::core::{Core, Role};
 use super::counts::UnitError;
+use super::evaluate::{AgeBase, Surroundings};
 use super::profile::Limits;
 use super::program::Program;
 use super::remote::converted;
@@ -107,24 +108,31 @@ impl Core {
         out: &mut Vec<Transition>,
     ) {
         let slot = self.sensors[place as usize].bounds[bound_place].slot as usize;
+        let looked_around;
         let groups = match &self.programs[slot] {
             Some(program) if !program.judges() => return,
             Some(program) if !program.groups.is_empty() => {
-                self.group_values(place, bound_place, clock)
+                looked_around = self.group_values(place, bound_place, clock);
+                &looked_around[..]
             }
-            _ => Vec::new(),
+            _ => &[],
         };
         let sensor = &mut self.sensors[place as usize];
-        let age = sensor.age_base(&sensor.bounds[bound_place], self.resumed);
-        let bound = &mut sensor.bounds[bound_place];
         let Some(program) = &self.programs[slot] else {
             return;
         };
+        let bound = &sensor.bounds[bound_place];
+        let age = if program.uses_age {
+            sensor.age_base(bound, self.resumed)
+        } else {
+            AgeBase::unasked(sensor.interval_ms)
+        };
+        let bound = &mut sensor.bounds[bound_place];
         let around = Surroundings {
             program,
             series: &mut sensor.series,
             remotes: &self.remotes.list,
-            groups: &groups,
+            groups,
             step: self.step,
             clock,
             moment,

@@ -8,7 +8,6 @@ use super::proof::Run;
 use super::truth::Truth;
 
 /// Which levels have been known to be false for `hold`.
-#[inline]
 pub(super) fn gone(
     falls: &mut [Option<Run>],
     scene: &Scene<'_>,
@@ -17,33 +16,36 @@ pub(super) fn gone(
     if falls.is_empty() {
         return truths.map(|truth| truth == Some(Truth::False));
     }
-    let hold_ms = scene.program.hold_ms;
+    let program = scene.around.program;
     let mut gone = [false; 4];
-    for (place, level) in scene.program.levels.iter().enumerate() {
+    for (place, level) in program.levels.iter().enumerate() {
         let Some(level) = level else { continue };
         let mut instant = scene.instant(level.clocked);
         // a reading at the last moment of `hold` is as good as the moment itself
         instant.moment |= instant.touched;
         falls[place] =
             (truths[place] == Some(Truth::False)).then(|| Run::continued(falls[place], instant));
-        gone[place] = falls[place].is_some_and(|run| run.lasted(hold_ms, instant));
+        gone[place] = falls[place].is_some_and(|run| run.lasted(program.hold_ms, instant));
     }
     gone
 }
 
-/// Up at once to the worst level that is true; down to the first that is not gone; out only if the alert may end.
+/// The worst level that is true.
 #[inline]
+pub(super) fn worst(truths: [Option<Truth>; 4]) -> Option<Level> {
+    let place = (truths.iter()).rposition(|truth| *truth == Some(Truth::True))?;
+    Some(Level::ALL[place])
+}
+
+/// Up at once to `worst`; down to the first level that is not gone; out only if the alert may end.
 pub(super) fn next_level(
     current: Option<Level>,
+    worst: Option<Level>,
     truths: [Option<Truth>; 4],
     gone: [bool; 4],
     may_end: bool,
 ) -> Option<Level> {
     let place = |level: Level| usize::from(level.rank()) - 1;
-    let worst = Level::ALL
-        .into_iter()
-        .rev()
-        .find(|level| truths[place(*level)] == Some(Truth::True));
     if worst > current {
         return worst;
     }

@@ -29,6 +29,7 @@ impl Program {
             owner: 0,
             levels: [const { None }; 4],
             clear: None,
+            clear_is_proven: false,
             amount: None,
             thresholds: Vec::new(),
             clocked: Vec::new(),
@@ -64,6 +65,7 @@ impl Program {
             });
         }
         self.clear = rule.clear.as_ref().map(|condition| self.test(condition));
+        self.clear_is_proven = self.clear.as_ref().is_some_and(Test::is_proven);
     }
 
     fn contribute(&mut self, rule: &Rule, group: &Group) {
@@ -248,6 +250,14 @@ impl Program {
 }
 
 impl Test {
+    fn is_proven(&self) -> bool {
+        match self {
+            Test::All(parts) | Test::Any(parts) => parts.iter().any(Test::is_proven),
+            Test::Not(part) => part.is_proven(),
+            Test::Compare(compare) => compare.proof.is_some(),
+        }
+    }
+
     fn clocked(&self) -> bool {
         match self {
             Test::All(parts) | Test::Any(parts) => parts.iter().any(Test::clocked),

@@ -41,6 +41,8 @@ pub(super) struct Program {
     pub owner: u32,
     pub levels: [Option<Level>; 4],
     pub clear: Option<Test>,
+    /// Whether `clear` keeps runs.
+    pub clear_is_proven: bool,
     /// What a program without levels computes.
     pub amount: Option<Term>,
     /// Ages at which a comparison flips.

@@ -116,6 +116,7 @@ impl Readings {
 impl Iterator for Readings {
     type Item = Result<Observation, String>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let observation = match &mut self.source {

@@ -34,15 +34,6 @@ struct Fields<'a> {
     values: Option<SmallVec<[DecodedValue<'a>; 1]>>,
 }
 
-impl<'a> Fields<'a> {
-    fn of(text: &'a str) -> Option<Fields<'a>> {
-        let mut scan = Scan { text, at: 0 };
-        let fields = scan.object()?;
-        scan.blanks();
-        (scan.at == text.len()).then_some(fields)
-    }
-}
-
 /// One value with its time, as nearly all lines of recorded readings are.
 pub(crate) struct PlainReading<'a> {
     /// Never empty.
@@ -63,21 +54,26 @@ pub(crate) fn number(text: &str) -> Option<f64> {
     (scan.at == text.len()).then_some(number)
 }
 
-/// A payload of one reading without anything unusual, that names its sensor and time.
+/// The reading in the first line of `text` and the length of that line without its end, if it holds nothing but one
+/// payload of one reading without anything unusual, that names its sensor and time.
 #[inline]
-pub(crate) fn reading(text: &str) -> Option<PlainReading<'_>> {
-    let fields = Fields::of(text)?;
-    if fields.values.is_some() {
+pub(crate) fn reading(text: &str) -> Option<(PlainReading<'_>, usize)> {
+    let mut scan = Scan { text, at: 0 };
+    let mut fields = Fields::default();
+    scan.object(&mut fields)?;
+    scan.blanks();
+    if fields.values.is_some() || !matches!(scan.peek(), None | Some(b'\n')) {
         return None;
     }
     let ts = fields.ts?;
-    Some(PlainReading {
+    let reading = PlainReading {
         sensor: fields.sensor.filter(|sensor| !sensor.is_empty())?,
         time: time_of_number(ts, || ts.round() as i64),
         measurement: fields.measurement,
         value: fields.value?,
         unit: fields.unit.unwrap_or_default(),
-    })
+    };
+    Some((reading, scan.at))
 }
 
 /// One observation without anything unusual; what is unusual, or wrong, is `None`.
@@ -85,7 +81,13 @@ pub(super) fn observation<'a>(
     text: &'a str,
     context: &Context<'a>,
 ) -> Option<DecodedObservation<'a>> {
-    let fields = Fields::of(text)?;
+    let mut scan = Scan { text, at: 0 };
+    let mut fields = Fields::default();
+    scan.object(&mut fields)?;
+    scan.blanks();
+    if scan.at < text.len() {
+        return None;
+    }
     let named = |text: &&str| !text.is_empty();
     let sensor = fields.sensor.filter(named).or(context.sensor)?;
     let values = match (fields.value, fields.values) {
@@ -127,8 +129,7 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn object(&mut self) -> Option<Fields<'a>> {
-        let mut fields = Fields::default();
+    fn object(&mut self, fields: &mut Fields<'a>) -> Option<()> {
         self.members(|scan, key| match key {
             "sensor" => once(&mut fields.sensor, scan.string()?),
             "ts" => once(&mut fields.ts, scan.moment()?),
@@ -137,8 +138,7 @@ impl<'a> Scan<'a> {
             "value" => once(&mut fields.value, scan.number()?),
             "values" => once(&mut fields.values, scan.values()?),
             _ => None,
-        })?;
-        Some(fields)
+        })
     }
 
     fn values(&mut self) -> Option<SmallVec<[DecodedValue<'a>; 1]>> {
@@ -188,8 +188,9 @@ impl<'a> Scan<'a> {
         Some(byte)
     }
 
+    /// An end of line is unusual.
     fn blanks(&mut self) {
-        while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.peek() {
+        while let Some(b' ' | b'\t' | b'\r') = self.peek() {
             self.at += 1;
         }
     }
@@ -199,16 +200,25 @@ impl<'a> Scan<'a> {
         (self.next()? == wanted).then_some(())
     }
 
-    /// A string without escapes.
+    /// A string without escapes, eight letters at a time.
     fn string(&mut self) -> Option<&'a str> {
         self.token(b'"')?;
+        let bytes = self.text.as_bytes();
         let start = self.at;
-        let rest = &self.text.as_bytes()[start..];
-        let length = rest
-            .iter()
-            .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
-        self.at += length + 1;
-        (rest[length] == b'"').then(|| &self.text[start..start + length])
+        let mut end = start;
+        while let Some(eight) = bytes[end..].first_chunk() {
+            match first_special(u64::from_le_bytes(*eight)) {
+                Some(place) => {
+                    end += place;
+                    break;
+                }
+                None => end += eight.len(),
+            }
+        }
+        // fewer than eight are left, or the first looked at is special
+        end += bytes[end..].iter().position(|byte| is_special(*byte))?;
+        self.at = end + 1;
+        (bytes[end] == b'"').then(|| &self.text[start..end])
     }
 
     /// A number of seconds or milliseconds that a float holds to the last digit.
@@ -249,17 +259,34 @@ impl<'a> Scan<'a> {
 
     /// Adds digits behind those of `mantissa`, which is right only for as many as a float holds; how many.
     fn digits(&mut self, mantissa: &mut u64) -> usize {
-        let rest = &self.text.as_bytes()[self.at..];
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
-        let count = digits.map(|digit| {
-            *mantissa = mantissa
-                .wrapping_mul(10)
-                .wrapping_add(u64::from(digit - b'0'));
-        });
-        let count = count.count();
+        let mut count = 0;
+        for byte in &self.text.as_bytes()[self.at..] {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            *mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
+            count += 1;
+        }
         self.at += count;
         count
     }
+}
+
+/// What ends a string, or makes it unusual.
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..0x20)
+}
+
+/// Place of the first special one among eight letters, the first in the lowest byte. A byte is zero if taking one
+/// from it sets its highest bit, which was not set; behind the first such byte the borrow may tell wrong.
+fn first_special(letters: u64) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHEST: u64 = ONES << 7;
+    let less = |letters: u64, than: u64| letters.wrapping_sub(ONES * than) & !letters & HIGHEST;
+    let equal = |byte: u8| less(letters ^ (ONES * u64::from(byte)), 1);
+    let found = equal(b'"') | equal(b'\\') | less(letters, 0x20);
+    (found != 0).then(|| (found.trailing_zeros() / 8) as usize)
 }
 
 /// Fills a field that is still empty.
@@ -319,8 +346,33 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn the_first_special_letter_is_found(letters in prop::array::uniform8(prop_oneof![
+            4 => any::<u8>(),
+            1 => prop::sample::select(&b"\"\\\n\x1f !#[]"[..]),
+        ])) {
+            let wanted = letters.iter().position(|letter| is_special(*letter));
+            prop_assert_eq!(first_special(u64::from_le_bytes(letters)), wanted);
+        }
+    }
+
+    #[test]
+    fn only_the_first_line_is_read() {
+        let line = r#"{"sensor":"s","ts":1790000000,"value":-1}"#;
+        let read = |text: &str| reading(text).map(|(reading, length)| (reading.value, length));
+        assert_eq!(read(line), Some((-1.0, line.len())));
+        let text = format!("{line} \r\n{line}");
+        assert_eq!(read(&text), Some((-1.0, line.len() + 2)));
+        assert_eq!(read(&format!("{line}{line}")), None, "two payloads");
+        assert_eq!(read(&line.replace(',', ",\n")), None, "several lines");
+    }
+
     fn reads_the_same(text: &str, context: &Context<'_>) {
-        let Some(plain) = reading(text) else { return };
+        let Some((plain, length)) = reading(text) else {
+            return;
+        };
+        assert_eq!(length, text.len());
         let taken = observation(text, context).unwrap();
         let named = plain.measurement.filter(|text| !text.is_empty());
         assert_eq!(

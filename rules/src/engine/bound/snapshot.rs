@@ -26,7 +26,13 @@ impl Bound {
         for (window, spec) in self.windows.iter().zip(&program.windows) {
             window.write(input(spec.input), to);
         }
-        for (recall, spec) in self.recalls().iter().zip(&program.baselines) {
+        for (recall, spec) in self
+            .aside
+            .as_ref()
+            .map_or(&[][..], |aside| &aside.baselines)
+            .iter()
+            .zip(&program.baselines)
+        {
             let series = input(spec.input);
             recall.write(series.and_then(|series| series.baseline.as_deref()), to);
         }
