@@ -18,6 +18,8 @@ pub(super) use fields::only_measurement;
 use fields::{Wrong, head, number, values_of};
 use message::{malformed, not_an_object, shown, whole};
 
+/// What a sensor may send.
+const EXAMPLE: &str = r#"{"sensor":"g-1","value":1.2}"#;
 /// What JSON allows between its parts.
 const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
@@ -57,7 +59,7 @@ fn decode_into<'a>(
         }
         Some(_) => {
             let node: Node = serde_json::from_str(text).map_err(|error| malformed(text, &error))?;
-            Err(not_an_object("the payload", None, &node))
+            Err(not_an_object("the payload", None, &node, EXAMPLE))
         }
     }
 }
@@ -110,7 +112,7 @@ fn decode_array<'a>(
             Element::Other(node) => {
                 decoded
                     .rejected
-                    .push(not_an_object("the element", Some(index), &node))
+                    .push(not_an_object("the element", Some(index), &node, EXAMPLE))
             }
         }
     }

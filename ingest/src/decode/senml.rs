@@ -25,6 +25,8 @@ mod tests;
 
 use record::{Base, Record, Resolved, Wrong};
 
+/// What a pack may hold.
+const EXAMPLE: &str = r#"{"n":"g-1:methane","u":"%","v":1.2}"#;
 /// Values that one observation may hold; keeps the search for repeated names short.
 const MAX_VALUES: usize = 1_000;
 
@@ -93,7 +95,7 @@ fn take_all<'a>(
         let mut record = match record {
             Ok(record) => record,
             Err(node) => {
-                let rejection = not_an_object("the record", Some(index), &node);
+                let rejection = not_an_object("the record", Some(index), &node, EXAMPLE);
                 decoded.rejected.push(rejection);
                 continue;
             }

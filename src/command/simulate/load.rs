@@ -1,5 +1,5 @@
-//! The publishers: every connection keeps its own steady schedule and never waits for the others.
-//! A message that is late is sent at once; the schedule does not stretch.
+//! The publishers: one message after the other in even steps, each over the next connection, and none waits for an
+//! answer. A message that is late is sent at once; the schedule does not stretch.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -23,7 +23,8 @@ pub struct Load {
     sensors: u32,
     batch: u32,
     format: PayloadFormat,
-    message_period: Duration,
+    /// From one message to the next, over whichever connection.
+    step: Duration,
     length: Duration,
     alarm_every: u64,
     alarms: Arc<Alarms>,
@@ -59,9 +60,7 @@ impl Load {
             sensors: options.sensors,
             batch: options.batch,
             format: options.format,
-            message_period: Duration::from_secs_f64(
-                f64::from(options.connections) / messages_a_second,
-            ),
+            step: Duration::from_secs_f64(messages_a_second.recip()),
             length: Duration::from_secs_f64(options.seconds),
             alarm_every,
             alarms,
@@ -83,19 +82,25 @@ impl Load {
         }
         let (outcomes, inbox) = mpsc::unbounded_channel();
         let load = Arc::new(self);
-        let start = Instant::now();
         let mut publishers = JoinSet::new();
-        for (index, client) in clients.into_iter().enumerate() {
-            let first = start
-                + load
-                    .message_period
-                    .mul_f64(index as f64 / f64::from(load.connections));
-            publishers.spawn(publish(load.clone(), client, first, outcomes.clone()));
+        let mut turns = Vec::new();
+        for client in clients {
+            let (turn, given) = mpsc::unbounded_channel();
+            publishers.spawn(publish(load.clone(), client, given, outcomes.clone()));
+            turns.push(turn);
         }
         drop(outcomes);
+        let (step, length) = (load.step, load.length);
+        let pace = std::thread::Builder::new()
+            .name("pace".to_owned())
+            .spawn(move || pace(step, length, &turns))
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
         let result = load.gather(inbox).await;
         publishers.join_all().await;
-        Ok(result)
+        match pace.join() {
+            Ok(()) => Ok(result),
+            Err(_) => Err("the thread that keeps the pace has failed".to_owned()),
+        }
     }
 
     async fn gather(&self, mut inbox: mpsc::UnboundedReceiver<Outcome>) -> LoadResult {
@@ -172,18 +177,30 @@ impl Load {
     }
 }
 
+/// Gives each connection its turns. On a thread of its own, because the runtime's timers know whole milliseconds only:
+/// all messages of one would be sent in a heap.
+fn pace(step: Duration, length: Duration, turns: &[mpsc::UnboundedSender<()>]) {
+    let start = Instant::now();
+    for (number, turn) in (0_u32..).zip(turns.iter().cycle()) {
+        let due = step.mul_f64(number.into());
+        if due >= length {
+            return;
+        }
+        std::thread::sleep(due.saturating_sub(start.elapsed()));
+        if turn.send(()).is_err() {
+            return;
+        }
+    }
+}
+
 async fn publish(
     load: Arc<Load>,
     client: MqttClient,
-    first: Instant,
+    mut turns: mpsc::UnboundedReceiver<()>,
     outcomes: mpsc::UnboundedSender<Outcome>,
 ) {
-    let end = first + load.length;
-    let mut due = first;
     let mut waiting = JoinSet::new();
-    while due < end {
-        tokio::time::sleep_until(due.into()).await;
-        due += load.message_period;
+    while turns.recv().await.is_some() {
         let (payload, raised) = load.message();
         let sent = Instant::now();
         for sensor in raised {

@@ -20,9 +20,10 @@ pub(in crate::decode) fn not_an_object(
     what: &str,
     index: Option<usize>,
     node: &Node<'_>,
+    example: &str,
 ) -> Rejection {
     let detail = format!(
-        "{what} is {}: send an object such as {{\"sensor\":\"g-1\",\"value\":1.2}}",
+        "{what} is {}: send an object such as {example}",
         node.kind()
     );
     Rejection {
