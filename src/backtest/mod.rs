@@ -172,7 +172,7 @@ impl Found<'_> {
         let difference =
             (task.against.as_ref()).map(|_| difference::difference(&self.against.alerts, alerts));
         Report {
-            data: data(summary, self.seen.sensors.len()),
+            data: data(summary, self.seen.spans().len()),
             transitions: self.book.transitions,
             alerts: self.book.count(),
             load: load::load(alerts, span, &task.timezone, task.positions),

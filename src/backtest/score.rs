@@ -306,16 +306,14 @@ impl<'a> Evidence<'a> {
 /// Whether the event could have been seen: its sensor, or any, spoke before its end and after its start.
 fn within_data(labels: &Labels, seen: &Seen, event: &Event) -> bool {
     let span = match event.sensor {
-        Some(sensor) => seen.sensors.get(&sensor).copied(),
+        Some(sensor) => seen.span_of(sensor),
         None => seen.span(),
     };
     span.is_some_and(|(first, last)| first <= labels.end(event) && last >= event.start)
 }
 
 fn sensor_years(seen: &Seen) -> f64 {
-    let millis = seen.sensors.values();
-    let millis: i64 = millis
-        .map(|(first, last)| last.since(*first).millis())
-        .sum();
+    let millis = seen.spans().map(|(first, last)| last.since(first).millis());
+    let millis: i64 = millis.sum();
     Duration::from_millis(millis).seconds() / YEAR_S
 }

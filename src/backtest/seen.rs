@@ -12,8 +12,11 @@ pub type FirstReadings = HashMap<(Name, Name), Time>;
 
 /// Follows the observations.
 pub struct Seen {
-    /// First and last event time of each sensor.
-    pub sensors: NameMap<(Time, Time)>,
+    /// With first and last event time.
+    sensors: Vec<(Name, (Time, Time))>,
+    places: NameMap<usize>,
+    /// Place of the sensor that is looked for first: sensors often speak in the same order again.
+    expected: usize,
     /// For each event, in the order of the labels.
     pub first: Vec<FirstReadings>,
     /// Start, end with grace, sensor; in the order of their starts.
@@ -36,7 +39,9 @@ impl Seen {
             })
             .unwrap_or_default();
         Seen {
-            sensors: NameMap::default(),
+            sensors: Vec::new(),
+            places: NameMap::default(),
+            expected: 0,
             first: vec![FirstReadings::new(); windows.len()],
             windows,
             next: 0,
@@ -47,14 +52,36 @@ impl Seen {
     #[inline]
     pub fn observe(&mut self, observation: &Observation) {
         let time = observation.time;
-        let span = self
-            .sensors
-            .entry(observation.sensor)
-            .or_insert((time, time));
+        let place = self.place(observation.sensor, time);
+        self.expected = place + 1;
+        let (_, span) = &mut self.sensors[place];
         *span = (span.0.min(time), span.1.max(time));
         if self.next < self.windows.len() || !self.open.is_empty() {
             self.note_first(observation);
         }
+    }
+
+    #[inline]
+    fn place(&mut self, sensor: Name, time: Time) -> usize {
+        let expected = self.sensors.get(self.expected);
+        if expected.is_some_and(|(expected, _)| *expected == sensor) {
+            return self.expected;
+        }
+        *self.places.entry(sensor).or_insert_with(|| {
+            self.sensors.push((sensor, (time, time)));
+            self.sensors.len() - 1
+        })
+    }
+
+    /// First and last event time of each sensor.
+    pub fn spans(&self) -> impl ExactSizeIterator<Item = (Time, Time)> {
+        self.sensors.iter().map(|(_, span)| *span)
+    }
+
+    /// First and last event time of a sensor that has spoken.
+    pub fn span_of(&self, sensor: Name) -> Option<(Time, Time)> {
+        let place = self.places.get(&sensor)?;
+        Some(self.sensors[*place].1)
     }
 
     fn note_first(&mut self, observation: &Observation) {
@@ -84,7 +111,7 @@ impl Seen {
 
     /// Earliest and newest event time of all.
     pub fn span(&self) -> Option<(Time, Time)> {
-        let spans = self.sensors.values().copied();
-        spans.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
+        self.spans()
+            .reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
     }
 }

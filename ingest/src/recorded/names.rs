@@ -12,7 +12,11 @@ const MAX_NAMES: usize = 1_000_000;
 
 /// Names seen so far, by a hash of their letters; a collision only costs time.
 pub(super) struct NameCache {
-    known: HashMap<u64, Name, BuildHasherDefault<IdentityHasher>>,
+    names: Vec<Name>,
+    /// Their places.
+    known: HashMap<u64, usize, BuildHasherDefault<IdentityHasher>>,
+    /// Place of the name that is looked for first: names often come in the same order again.
+    expected: usize,
     last: Name,
     most_bytes: usize,
     misses: usize,
@@ -22,7 +26,9 @@ impl NameCache {
     /// For names of at most `most_bytes`.
     pub(super) fn new(most_bytes: usize) -> NameCache {
         NameCache {
+            names: Vec::new(),
             known: HashMap::default(),
+            expected: 0,
             last: Name::default(),
             most_bytes,
             misses: 0,
@@ -32,11 +38,19 @@ impl NameCache {
     /// The name with these letters, or what is wrong with them.
     #[inline]
     pub(super) fn find(&mut self, bytes: &[u8]) -> Result<Name, String> {
-        let hash = hash_of(bytes);
-        match self.known.get(&hash) {
-            Some(known) if known.as_bytes() == bytes => Ok(*known),
-            Some(_) | None => self.learn(hash, bytes),
+        if let Some(expected) = self.names.get(self.expected)
+            && expected.as_bytes() == bytes
+        {
+            self.expected += 1;
+            return Ok(*expected);
         }
+        let hash = hash_of(bytes);
+        let place = match self.known.get(&hash) {
+            Some(place) if self.names[*place].as_bytes() == bytes => *place,
+            Some(_) | None => self.learn(hash, bytes)?,
+        };
+        self.expected = place + 1;
+        Ok(self.names[place])
     }
 
     /// The same for names that mostly are those of the row before.
@@ -49,7 +63,7 @@ impl NameCache {
     }
 
     #[cold]
-    fn learn(&mut self, hash: u64, bytes: &[u8]) -> Result<Name, String> {
+    fn learn(&mut self, hash: u64, bytes: &[u8]) -> Result<usize, String> {
         let text = std::str::from_utf8(bytes)
             .map_err(|_| "is not UTF-8: save the file as UTF-8".to_owned())?;
         if text.len() > self.most_bytes {
@@ -69,9 +83,13 @@ impl NameCache {
                 "is one name more than the {MAX_NAMES} that a file may bring"
             ));
         }
-        let known = name(text);
-        self.known.insert(hash, known);
-        Ok(known)
+        // another name with this hash gives its place up
+        let place = *self.known.entry(hash).or_insert(self.names.len());
+        match self.names.get_mut(place) {
+            Some(held) => *held = name(text),
+            None => self.names.push(name(text)),
+        }
+        Ok(place)
     }
 }
 

@@ -38,7 +38,9 @@ impl Share {
 
     #[inline]
     pub(super) fn holds(self, sensor: Name) -> bool {
-        self.of == 1 || sensor.precomputed_hash() % self.of == self.index
+        // the hash as a fraction of the whole
+        let part = (u128::from(sensor.precomputed_hash()) * u128::from(self.of)) >> 64;
+        self.of == 1 || part == u128::from(self.index)
     }
 }
 
@@ -83,6 +85,8 @@ pub(crate) struct Core {
     pub(super) ahead: Vec<u32>,
     pub(super) sensors: Vec<SensorState>,
     pub(super) places: UstrMap<u32>,
+    /// Place of the sensor that is looked for first: sensors often speak in the same order again.
+    expected: u32,
     /// Places of sensors that were removed.
     pub(super) vacant: BTreeSet<u32>,
     /// Of all registered sensors, whoever follows them: remotes need them.
@@ -115,6 +119,7 @@ impl Core {
             ahead: Vec::new(),
             sensors: Vec::new(),
             places: UstrMap::default(),
+            expected: 0,
             vacant: BTreeSet::new(),
             limits: UstrMap::default(),
             zones: Zones::default(),
@@ -247,10 +252,8 @@ impl Core {
         observation: &Observation,
         out: &mut Vec<Transition>,
     ) -> Option<(u32, bool)> {
-        if !self.share.holds(observation.sensor) {
-            return None;
-        }
-        let (place, new) = self.sensor_place(observation.sensor);
+        let (place, new) = self.sensor_place(observation.sensor)?;
+        self.expected = place + 1;
         let rebound = self.sensors[place as usize].hear(observation) || new;
         if rebound {
             self.rebind(place, out);
@@ -264,12 +267,20 @@ impl Core {
         Some((place, rebound))
     }
 
+    /// The place of a sensor and whether it is new, if this core follows it.
     #[inline]
-    fn sensor_place(&mut self, id: Name) -> (u32, bool) {
-        if let Some(place) = self.places.get(&id) {
-            return (*place, false);
+    fn sensor_place(&mut self, id: Name) -> Option<(u32, bool)> {
+        let expected = self.sensors.get(self.expected as usize);
+        if expected.is_some_and(|sensor| sensor.id == id) {
+            return Some((self.expected, false));
         }
-        (self.add_sensor(id, Profile::default()), true)
+        if !self.share.holds(id) {
+            return None;
+        }
+        if let Some(place) = self.places.get(&id) {
+            return Some((*place, false));
+        }
+        Some((self.add_sensor(id, Profile::default()), true))
     }
 
     /// Whether this core follows `sensor`.

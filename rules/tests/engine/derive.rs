@@ -221,6 +221,36 @@ fn zones_convert_and_take_buckets() {
 }
 
 #[test]
+fn who_comes_into_a_zone_within_a_bucket_counts_with_its_newest_reading() {
+    let series = "{ id: zonal, measurement: m, zones: sum(flow), align: 10m }";
+    let members = "00:00 zones cell>street | 00:00 sensor a zone=cell | 00:00 sensor b zone=cell
+        00:00 sensor c zone=yard";
+    check_with(
+        &[series],
+        OVER,
+        &format!(
+            "{members} | 00:01 a flow=6 | 00:02 zones cell>street street>district | 00:03 b flow=6"
+        ),
+        "00:03 district raise blue",
+    );
+    check_with(
+        &[series],
+        OVER,
+        &format!("{members} | 00:01 a flow=6 | 00:02 sensor a zone=yard | 00:03 c flow=6"),
+        "00:03 yard raise blue",
+    );
+    // what stands in an earlier bucket is waited for
+    check_with(
+        &[series],
+        OVER,
+        &format!(
+            "{members} | 00:01 a flow=6 | 00:02 sensor a zone=yard | 00:13 c flow=16 | 00:14 a flow=1"
+        ),
+        "00:14 yard raise blue",
+    );
+}
+
+#[test]
 fn escalation_and_groups_stand_on_derived_series() {
     check_with(
         &["{ id: d, measurement: m, value: fin * 2 }"],

@@ -15,17 +15,16 @@ fn bucket(time: i64, align: Option<citywatch_model::Duration>) -> i64 {
     })
 }
 
-/// The newest value that a series contributed to a bucket.
+/// The newest value that was contributed to a bucket under `key`.
 fn in_bucket(
-    state: &State,
-    series: (Name, Name),
+    heard: &[((Name, Name), i64, f64)],
+    key: (Name, Name),
     align: Option<citywatch_model::Duration>,
     at: i64,
 ) -> Option<f64> {
-    let heard = state
-        .heard
+    let heard = heard
         .iter()
-        .filter(|(one, time, _)| *one == series && bucket(*time, align) == at);
+        .filter(|(one, time, _)| *one == key && bucket(*time, align) == at);
     heard
         .max_by_key(|(_, time, _)| *time)
         .map(|(_, _, value)| *value)
@@ -73,7 +72,7 @@ pub fn named(
             .is_none_or(|emitted| *emitted < at);
         let values: Option<BTreeMap<(Name, Name), f64>> = inputs
             .iter()
-            .map(|series| Some((*series, in_bucket(state, *series, *align, at)?)))
+            .map(|series| Some((*series, in_bucket(&state.heard, *series, *align, at)?)))
             .collect();
         if let (true, Some(values)) = (later, values) {
             state.emitted.insert(derive.id, at);
@@ -125,14 +124,13 @@ pub fn zones(
         let value = values.iter().find(|(value, _)| value.measurement == *of);
         let number = value.and_then(|(value, _)| in_unit(value.value, value.unit, derive.unit));
         if let (Some(number), true) = (number, world.selected(&derive.selector, sensor)) {
-            state
-                .heard
-                .push(((sensor, *of), observation.time.millis(), number));
-            let zone = world.profile(sensor).zone;
-            let around = zone
-                .into_iter()
-                .flat_map(|zone| world.registry.zones.around(zone).collect::<Vec<_>>());
-            looks.extend(around.map(|zone| (bucket(observation.time.millis(), *align), zone)));
+            let time = observation.time.millis();
+            if let Some(own) = world.profile(sensor).zone {
+                for zone in world.registry.zones.around(own) {
+                    state.zoned.push(((sensor, zone), time, number));
+                    looks.insert((bucket(time, *align), zone));
+                }
+            }
         }
     }
     let mut made = Vec::new();
@@ -173,18 +171,19 @@ fn complete(
         if !stands || !world.selected(&derive.selector, sensor) {
             continue;
         }
-        match in_bucket(state, (sensor, of), align, at) {
+        // a sensor that came into the zone meanwhile counts with its newest reading
+        let newest = world.values(sensor, of, derive.unit).last().copied();
+        let late = newest.filter(|(time, _)| bucket(*time, align) == at);
+        let value = in_bucket(&state.zoned, (sensor, zone), align, at);
+        match value.or(late.map(|(_, value)| value)) {
             Some(value) => values.push(value),
-            None if fresh(world, derive, sensor, of) => return None,
+            None if newest.is_some_and(|(time, _)| is_fresh(world, sensor, time)) => return None,
             None => {}
         }
     }
     Some(values)
 }
 
-fn fresh(world: &World, derive: &Derive, sensor: Name, of: Name) -> bool {
-    let values = world.values(sensor, of, derive.unit);
-    values
-        .last()
-        .is_some_and(|(time, _)| world.clock - time <= world.stale_after(sensor))
+fn is_fresh(world: &World, sensor: Name, time: i64) -> bool {
+    world.clock - time <= world.stale_after(sensor)
 }

@@ -28,6 +28,8 @@ pub struct Derivation {
 pub struct State {
     /// What was contributed: by sensor and measurement, at which event time, which value.
     pub heard: Vec<((Name, Name), i64, f64)>,
+    /// The same of series over zones: sensor, a zone that it stood in then, at which event time, which value.
+    pub zoned: Vec<((Name, Name), i64, f64)>,
     /// The newest bucket that was emitted, by the sensor that it was emitted at.
     pub emitted: BTreeMap<Name, i64>,
     /// Readings of days whose moment is to come: sensor, moment, value.
@@ -58,6 +60,7 @@ impl Derivation {
             state.heard.retain(|((sensor, _), _, _)| {
                 matches!(derive.method, Method::Named { .. }) || stays(*sensor)
             });
+            state.zoned.retain(|((sensor, _), _, _)| stays(*sensor));
             state.stations.retain(stays);
         }
     }

@@ -1,9 +1,10 @@
 //! A series for each zone, over the sensors in it: one value for each event time, or bucket of time, for which
-//! every sensor has spoken that speaks at all.
+//! every sensor has spoken that speaks at all. A sensor that came into the zone meanwhile counts with its newest
+//! reading.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use citywatch_model::{Name, Observation, Time};
+use citywatch_model::{Duration, Name, Observation, Time};
 
 use super::derive::Making;
 use super::named::{WAITING, bucket};
@@ -56,7 +57,7 @@ impl Zones {
             let Some(zone) = self.zones.get_mut(&name) else {
                 continue;
             };
-            if let Some(values) = zone.complete(making, name, bucket) {
+            if let Some(values) = zone.complete(making, name, bucket, align) {
                 zone.emitted = Some(bucket);
                 zone.buckets = zone.buckets.split_off(&(bucket + 1));
                 let value = aggregated(aggregate, values.into_iter());
@@ -85,9 +86,15 @@ impl Zone {
         true
     }
 
-    /// The values in `bucket`, if none is missing.
-    fn complete(&self, making: &mut Making<'_>, name: Name, bucket: i64) -> Option<Vec<f64>> {
-        let held = self.buckets.get(&bucket)?;
+    /// The values in the bucket that begins `at`, if none is missing.
+    fn complete(
+        &self,
+        making: &mut Making<'_>,
+        name: Name,
+        at: i64,
+        align: Option<Duration>,
+    ) -> Option<Vec<f64>> {
+        let held = self.buckets.get(&at)?;
         let core = &mut *making.core;
         let land = Land {
             sensors: &core.sensors,
@@ -100,18 +107,18 @@ impl Zone {
             let Some(bound) = sensor.bound(making.slot) else {
                 continue;
             };
-            let own = bound.own(&sensor.series);
-            match held.get(&sensor.id) {
-                Some((_, value)) => values.push(*value),
-                None => {
-                    let newest = own.and_then(|series| series.newest);
-                    let expected = newest.is_some_and(|newest| {
-                        core.clock.since(newest).millis() <= sensor.profile.limits.stale_ms
-                    });
-                    if expected {
-                        return None;
-                    }
+            let newest = bound
+                .own(&sensor.series)
+                .and_then(|series| Some((series.newest?, series.value)));
+            match (held.get(&sensor.id), newest) {
+                (Some((_, value)), _) => values.push(*value),
+                (None, Some((time, value))) if bucket(time, align) == at => values.push(value),
+                (None, Some((time, _)))
+                    if core.clock.since(time).millis() <= sensor.profile.limits.stale_ms =>
+                {
+                    return None;
                 }
+                (None, _) => {}
             }
         }
         Some(values).filter(|values| !values.is_empty())
