@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use citywatch_model::{Name, NameMap, Observation, Registry, Time, Value, name};
-
 use smallvec::SmallVec;
 
 use super::blocks::Block;
@@ -67,7 +66,7 @@ impl JsonLines {
                             length
                         }
                         None => {
-                            let (line, _) = text.split_once('\n').unwrap_or((text, ""));
+                            let line = text.split('\n').next().unwrap_or_default();
                             self.read_line(line.as_bytes(), number, &mut batch);
                             line.len()
                         }

@@ -38,9 +38,7 @@ impl Share {
 
     #[inline]
     pub(super) fn holds(self, sensor: Name) -> bool {
-        // the hash as a fraction of the whole
-        let part = (u128::from(sensor.precomputed_hash()) * u128::from(self.of)) >> 64;
-        self.of == 1 || part == u128::from(self.index)
+        self.of == 1 || sensor.precomputed_hash() % self.of == self.index
     }
 }
 
@@ -270,6 +268,7 @@ impl Core {
     /// The place of a sensor and whether it is new, if this core follows it.
     #[inline]
     fn sensor_place(&mut self, id: Name) -> Option<(u32, bool)> {
+        // a vacant place has the empty name, which no sensor has
         let expected = self.sensors.get(self.expected as usize);
         if expected.is_some_and(|sensor| sensor.id == id) {
             return Some((self.expected, false));

@@ -239,6 +239,14 @@ fn who_comes_into_a_zone_within_a_bucket_counts_with_its_newest_reading() {
         &format!("{members} | 00:01 a flow=6 | 00:02 sensor a zone=yard | 00:03 c flow=6"),
         "00:03 yard raise blue",
     );
+    check_with(
+        &[series],
+        OVER,
+        &format!(
+            "{members} | 00:05 a flow=20 | 00:06 sensor a zone=yard | 00:07 a flow=1 @00:03 | 00:08 c flow=-5"
+        ),
+        "00:05 cell raise blue | 00:05 street raise blue | 00:08 yard raise blue",
+    );
     // what stands in an earlier bucket is waited for
     check_with(
         &[series],

@@ -172,10 +172,10 @@ fn complete(
             continue;
         }
         // a sensor that came into the zone meanwhile counts with its newest reading
-        let newest = world.values(sensor, of, derive.unit).last().copied();
-        let late = newest.filter(|(time, _)| bucket(*time, align) == at);
+        let newest = world.newest(sensor, of, derive.unit);
+        let inside = newest.filter(|(time, _)| bucket(*time, align) == at);
         let value = in_bucket(&state.zoned, (sensor, zone), align, at);
-        match value.or(late.map(|(_, value)| value)) {
+        match inside.map(|(_, value)| value).or(value) {
             Some(value) => values.push(value),
             None if newest.is_some_and(|(time, _)| is_fresh(world, sensor, time)) => return None,
             None => {}

@@ -26,9 +26,9 @@ pub struct Derivation {
 
 #[derive(Default)]
 pub struct State {
-    /// What was contributed: by sensor and measurement, at which event time, which value.
+    /// What was contributed to a series over named sensors: by sensor and measurement, at which event time, which value.
     pub heard: Vec<((Name, Name), i64, f64)>,
-    /// The same of series over zones: sensor, a zone that it stood in then, at which event time, which value.
+    /// To a series over zones: by sensor and zone that it stood in then, at which event time, which value.
     pub zoned: Vec<((Name, Name), i64, f64)>,
     /// The newest bucket that was emitted, by the sensor that it was emitted at.
     pub emitted: BTreeMap<Name, i64>,
@@ -50,16 +50,13 @@ impl Derivation {
         self.forget(world);
     }
 
-    /// Drops the days of sensors that are gone or no longer selected.
+    /// Drops what is kept of sensors that are gone or no longer selected.
     pub fn forget(&mut self, world: &World) {
         for (derive, state) in &mut self.series {
             let stays = |sensor: Name| {
                 world.known.contains_key(&sensor) && world.selected(&derive.selector, sensor)
             };
             state.days.retain(|(sensor, _, _)| stays(*sensor));
-            state.heard.retain(|((sensor, _), _, _)| {
-                matches!(derive.method, Method::Named { .. }) || stays(*sensor)
-            });
             state.zoned.retain(|((sensor, _), _, _)| stays(*sensor));
             state.stations.retain(stays);
         }

@@ -1,5 +1,6 @@
-//! The publishers: one message after the other in even steps, each over the next connection, and none waits for an
-//! answer. A message that is late is sent at once; the schedule does not stretch.
+//! The publishers: one message after the other in even steps, each over the next connection. None waits for the others,
+//! nor for an answer until its connection has a hundred to come. A message that is late is sent at once; the schedule
+//! does not stretch.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -23,8 +24,8 @@ pub struct Load {
     sensors: u32,
     batch: u32,
     format: PayloadFormat,
-    /// From one message to the next, over whichever connection.
-    step: Duration,
+    /// Over all connections.
+    messages_a_second: f64,
     length: Duration,
     alarm_every: u64,
     alarms: Arc<Alarms>,
@@ -60,7 +61,7 @@ impl Load {
             sensors: options.sensors,
             batch: options.batch,
             format: options.format,
-            step: Duration::from_secs_f64(messages_a_second.recip()),
+            messages_a_second,
             length: Duration::from_secs_f64(options.seconds),
             alarm_every,
             alarms,
@@ -90,10 +91,10 @@ impl Load {
             turns.push(turn);
         }
         drop(outcomes);
-        let (step, length) = (load.step, load.length);
+        let (messages_a_second, length) = (load.messages_a_second, load.length);
         let pace = std::thread::Builder::new()
             .name("pace".to_owned())
-            .spawn(move || pace(step, length, &turns))
+            .spawn(move || pace(messages_a_second, length, &turns))
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         let result = load.gather(inbox).await;
         publishers.join_all().await;
@@ -178,11 +179,11 @@ impl Load {
 }
 
 /// Gives each connection its turns. On a thread of its own, because the runtime's timers know whole milliseconds only:
-/// all messages of one would be sent in a heap.
-fn pace(step: Duration, length: Duration, turns: &[mpsc::UnboundedSender<()>]) {
+/// all messages of a millisecond would be sent in a heap.
+fn pace(messages_a_second: f64, length: Duration, turns: &[mpsc::UnboundedSender<()>]) {
     let start = Instant::now();
-    for (number, turn) in (0_u32..).zip(turns.iter().cycle()) {
-        let due = step.mul_f64(number.into());
+    for (number, turn) in (0_u64..).zip(turns.iter().cycle()) {
+        let due = Duration::from_secs_f64(number as f64 / messages_a_second);
         if due >= length {
             return;
         }

@@ -200,7 +200,7 @@ impl<'a> Scan<'a> {
         (self.next()? == wanted).then_some(())
     }
 
-    /// A string without escapes, eight letters at a time.
+    /// A string without escapes, eight bytes at a time.
     fn string(&mut self) -> Option<&'a str> {
         self.token(b'"')?;
         let bytes = self.text.as_bytes();
@@ -278,14 +278,14 @@ fn is_special(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\' | 0..0x20)
 }
 
-/// Place of the first special one among eight letters, the first in the lowest byte. A byte is zero if taking one
-/// from it sets its highest bit, which was not set; behind the first such byte the borrow may tell wrong.
-fn first_special(letters: u64) -> Option<usize> {
+/// Place of the first special one among eight bytes, the first in the lowest. One below 0x80 is less than `than` if
+/// taking that from it sets its highest bit; a borrow can make only those behind a true hit look so.
+fn first_special(bytes: u64) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGHEST: u64 = ONES << 7;
-    let less = |letters: u64, than: u64| letters.wrapping_sub(ONES * than) & !letters & HIGHEST;
-    let equal = |byte: u8| less(letters ^ (ONES * u64::from(byte)), 1);
-    let found = equal(b'"') | equal(b'\\') | less(letters, 0x20);
+    let less = |bytes: u64, than: u64| bytes.wrapping_sub(ONES * than) & !bytes & HIGHEST;
+    let equal = |byte: u8| less(bytes ^ (ONES * u64::from(byte)), 1);
+    let found = equal(b'"') | equal(b'\\') | less(bytes, 0x20);
     (found != 0).then(|| (found.trailing_zeros() / 8) as usize)
 }
 
@@ -348,12 +348,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_first_special_letter_is_found(letters in prop::array::uniform8(prop_oneof![
+        fn the_first_special_byte_is_found(bytes in prop::array::uniform8(prop_oneof![
             4 => any::<u8>(),
             1 => prop::sample::select(&b"\"\\\n\x1f !#[]"[..]),
         ])) {
-            let wanted = letters.iter().position(|letter| is_special(*letter));
-            prop_assert_eq!(first_special(u64::from_le_bytes(letters)), wanted);
+            let wanted = bytes.iter().position(|byte| is_special(*byte));
+            prop_assert_eq!(first_special(u64::from_le_bytes(bytes)), wanted);
         }
     }
 

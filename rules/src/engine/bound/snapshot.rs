@@ -26,13 +26,8 @@ impl Bound {
         for (window, spec) in self.windows.iter().zip(&program.windows) {
             window.write(input(spec.input), to);
         }
-        for (recall, spec) in self
-            .aside
-            .as_ref()
-            .map_or(&[][..], |aside| &aside.baselines)
-            .iter()
-            .zip(&program.baselines)
-        {
+        let recalls = self.aside.iter().flat_map(|aside| &aside.baselines);
+        for (recall, spec) in recalls.zip(&program.baselines) {
             let series = input(spec.input);
             recall.write(series.and_then(|series| series.baseline.as_deref()), to);
         }

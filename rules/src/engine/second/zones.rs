@@ -1,6 +1,6 @@
 //! A series for each zone, over the sensors in it: one value for each event time, or bucket of time, for which
 //! every sensor has spoken that speaks at all. A sensor that came into the zone meanwhile counts with its newest
-//! reading.
+//! reading, if that lies in the bucket.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -111,8 +111,8 @@ impl Zone {
                 .own(&sensor.series)
                 .and_then(|series| Some((series.newest?, series.value)));
             match (held.get(&sensor.id), newest) {
+                (_, Some((time, value))) if bucket(time, align) == at => values.push(value),
                 (Some((_, value)), _) => values.push(*value),
-                (None, Some((time, value))) if bucket(time, align) == at => values.push(value),
                 (None, Some((time, _)))
                     if core.clock.since(time).millis() <= sensor.profile.limits.stale_ms =>
                 {
