@@ -19,7 +19,7 @@ use crate::cap::Language;
 const ANSWER: Duration = Duration::from_secs(1);
 
 /// What to do about a gateway that does not answer.
-const REMEDY: &str = "see that it runs, and that `url` under [sms] names it";
+const REMEDY: &str = "(see that it runs, and check `url` under [sms])";
 
 /// Which reports the gateway is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,13 +95,13 @@ impl Sms {
         let response = match sending.await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
-                let detail = format!("the SMS gateway at {host}: {}: {REMEDY}", causes(&error));
+                let detail = format!("the SMS gateway at {host}: {} {REMEDY}", causes(&error));
                 return Err(SendFailure::retry(detail));
             }
             Err(_) => {
                 let limit = self.settings.timeout;
                 let detail =
-                    format!("the SMS gateway at {host}: no answer within {limit:?}: {REMEDY}");
+                    format!("the SMS gateway at {host}: no answer within {limit:?} {REMEDY}");
                 return Err(SendFailure::retry(detail));
             }
         };
