@@ -243,9 +243,9 @@ fn who_comes_into_a_zone_within_a_bucket_counts_with_its_newest_reading() {
         &[series],
         OVER,
         &format!(
-            "{members} | 00:05 a flow=20 | 00:06 sensor a zone=yard | 00:07 a flow=1 @00:03 | 00:08 c flow=-5"
+            "{members} | 00:01 c flow=0 | 00:15 a flow=20 | 00:16 sensor a zone=yard | 00:17 a flow=1 @00:13 | 00:18 c flow=-5"
         ),
-        "00:05 cell raise blue | 00:05 street raise blue | 00:08 yard raise blue",
+        "00:15 cell raise blue | 00:15 street raise blue | 00:18 yard raise blue",
     );
     // what stands in an earlier bucket is waited for
     check_with(
