@@ -171,7 +171,7 @@ impl Follower {
                     None => continue,
                 }
             }
-            self.newest.mark_unchanged();
+            let newest = *self.newest.borrow_and_update();
             self.people.mark_unchanged();
             if !self
                 .bearer
@@ -179,16 +179,18 @@ impl Follower {
             {
                 return None;
             }
-            let seen = self.app.ledger.seen(&self.bearer.view);
-            match seen.event_rows(self.after, BATCH).await {
-                Ok(events) if events.is_empty() => {}
-                Ok(events) => {
-                    self.waiting = events.into_iter().peekable();
-                    continue;
-                }
-                Err(error) => {
-                    tracing::error!(%error, "a follower of events is cut off; it will come back");
-                    return None;
+            if newest > self.after {
+                let seen = self.app.ledger.seen(&self.bearer.view);
+                match seen.event_rows(self.after, BATCH).await {
+                    Ok(events) if events.is_empty() => {}
+                    Ok(events) => {
+                        self.waiting = events.into_iter().peekable();
+                        continue;
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "a follower of events is cut off; it will come back");
+                        return None;
+                    }
                 }
             }
             tokio::select! {

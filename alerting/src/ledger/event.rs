@@ -96,9 +96,8 @@ impl Seen<'_> {
             .push_bind(after)
             .push(" AND e.id <= ")
             .push_bind(newest);
-        query
-            .push(" ORDER BY e.id LIMIT ")
-            .push_bind(i64::from(limit));
+        // SQLite prepares a statement anew whenever another number is bound to its limit
+        query.push(" ORDER BY e.id LIMIT ").push(limit);
         let rows = query.build().fetch_all(&mut *connection).await;
         let rows = rows.map_err(read())?;
         rows.iter()

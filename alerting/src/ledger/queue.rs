@@ -23,7 +23,7 @@ pub(super) const UNFINISHED: &str = "SELECT d.*, w.body, w.cap FROM deliveries d
      JOIN warnings w ON w.id = d.warning WHERE d.state < 3 AND d.state IN (0, 1) ORDER BY d.id";
 
 pub(super) const TOLD_BEFORE: &str = "SELECT message_id FROM deliveries \
-     WHERE alert = $1 AND id < $2 AND channel = $3 AND address = $4 AND state <> 3 \
+     WHERE alert = $1 AND id < $2 AND channel = $3 AND address = $4 \
      GROUP BY message_id ORDER BY MIN(id)";
 
 /// Somebody at an endpoint; it may have gone from the plans since.
@@ -237,7 +237,8 @@ impl Ledger {
         Ok(jobs)
     }
 
-    /// Message ids of what the same address was sent of the same alert before this delivery, oldest first.
+    /// Message ids of what the same address was sent of the same alert before this delivery, oldest first. What was
+    /// cancelled stands there too: it may have been on its way already.
     pub(crate) async fn told_before(&self, job: &Job) -> Result<Vec<String>, LedgerError> {
         let mut connection = self.reader().await?;
         sqlx::query_scalar(TOLD_BEFORE)

@@ -109,8 +109,9 @@ impl Bound {
         });
         let end_ms = end.millis();
         for (window, spec) in self.windows.iter_mut().zip(&around.program.windows) {
-            if let Some(place) = inputs[spec.input] {
-                window.advance(&around.series[usize::from(place)], end_ms);
+            match inputs[spec.input] {
+                Some(place) => window.advance(&around.series[usize::from(place)], end_ms),
+                None => window.value = None,
             }
         }
         let recalls = self.aside.iter_mut().flat_map(|aside| &mut aside.baselines);
@@ -176,7 +177,7 @@ impl Bound {
         let next = if self.level.is_none() && self.falls.is_empty() {
             worst
         } else {
-            let gone = gone(&mut self.falls, &scene, truths);
+            let gone = gone(&mut self.falls, &scene, truths, self.level.is_some());
             next_level(self.level, worst, truths, gone, may_end)
         };
         let transition = match (self.level, next) {

@@ -127,7 +127,7 @@ impl Scene<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn compared(&self, compare: &Compare, runs: &mut [Option<Run>]) -> Truth {
         let truth = match &compare.sides {
             Sides::AgeAgainst(limit) => match limit.millis(self.around.age.interval_ms) {
@@ -145,17 +145,13 @@ impl Scene<'_> {
                 runs[proof.slot] = None;
                 truth
             }
-            Some(proof) => prove(
-                &mut runs[proof.slot],
-                truth,
-                proof,
-                self.instant_of(compare),
-            ),
+            Some(proof) => prove(&mut runs[proof.slot], proof, self.instant_of(compare)),
             None => truth,
         }
     }
 
     /// Event time of the newest reading that the comparison names, and whether this step brought one.
+    #[inline(never)]
     fn instant_of(&self, compare: &Compare) -> Instant {
         let own = compare
             .inputs
@@ -232,10 +228,7 @@ impl Scene<'_> {
                 let time = remote.time?;
                 (self.around.clock.since(time).millis() <= remote.stale_ms).then_some(remote.value)
             }
-            Term::Window(place) => {
-                let series = self.input(self.around.program.windows[*place].input)?;
-                self.windows[*place].value(series)
-            }
+            Term::Window(place) => self.windows[*place].value,
             Term::Baseline(place) => self.baselines[*place].mean,
             Term::Group(place) => self.around.groups[*place].value,
             Term::Interval => self

@@ -7,25 +7,34 @@ use super::evaluate::Scene;
 use super::proof::Run;
 use super::truth::Truth;
 
-/// Which levels have been known to be false for `hold`.
+/// Which levels have been known to be false for `hold`; asked only while an alert `is_open`.
 pub(super) fn gone(
     falls: &mut [Option<Run>],
     scene: &Scene<'_>,
     truths: [Option<Truth>; 4],
+    is_open: bool,
 ) -> [bool; 4] {
     if falls.is_empty() {
         return truths.map(|truth| truth == Some(Truth::False));
     }
     let program = scene.around.program;
+    let instants = [false, true].map(|clocked| {
+        let mut instant = scene.instant(clocked);
+        // a reading at the last moment of `hold` is as good as the moment itself
+        instant.moment |= instant.touched;
+        instant
+    });
     let mut gone = [false; 4];
     for (place, level) in program.levels.iter().enumerate() {
         let Some(level) = level else { continue };
-        let mut instant = scene.instant(level.clocked);
-        // a reading at the last moment of `hold` is as good as the moment itself
-        instant.moment |= instant.touched;
-        falls[place] =
-            (truths[place] == Some(Truth::False)).then(|| Run::continued(falls[place], instant));
-        gone[place] = falls[place].is_some_and(|run| run.lasted(program.hold_ms, instant));
+        let instant = instants[usize::from(level.clocked)];
+        let fall = &mut falls[place];
+        if truths[place] == Some(Truth::False) {
+            Run::go_on(fall, instant);
+        } else {
+            *fall = None;
+        }
+        gone[place] = is_open && fall.is_some_and(|run| run.lasted(program.hold_ms, instant));
     }
     gone
 }

@@ -35,25 +35,23 @@ pub(super) struct Instant {
 }
 
 impl Run {
-    /// The run after one more evaluation at which it held.
-    pub(super) fn continued(run: Option<Run>, at: Instant) -> Run {
-        let anew = Run {
-            start: at.time_ms,
-            last: at.time_ms,
-            samples: 1,
-        };
-        let Some(mut run) = run else { return anew };
-        if !at.touched && !at.clocked {
-            return run;
+    /// Once more it held, at this evaluation.
+    #[inline]
+    pub(super) fn go_on(run: &mut Option<Run>, at: Instant) {
+        match run {
+            Some(_) if !at.touched && !at.clocked => {}
+            Some(run) if at.clocked || at.time_ms.saturating_sub(run.last) <= at.stale_ms => {
+                run.last = run.last.max(at.time_ms);
+                run.samples = run.samples.saturating_add(at.touched.into());
+            }
+            Some(_) | None => {
+                *run = Some(Run {
+                    start: at.time_ms,
+                    last: at.time_ms,
+                    samples: 1,
+                });
+            }
         }
-        if !at.clocked && at.time_ms.saturating_sub(run.last) > at.stale_ms {
-            return anew;
-        }
-        run.last = run.last.max(at.time_ms);
-        if at.touched {
-            run.samples = run.samples.saturating_add(1);
-        }
-        run
     }
 
     /// Whether the run has lasted `span_ms`.
@@ -68,20 +66,15 @@ impl Run {
     }
 }
 
-/// What `truth` becomes under `proof`: false stays false, true is unknown until proven.
-pub(super) fn prove(run: &mut Option<Run>, truth: Truth, proof: Proof, at: Instant) -> Truth {
-    if truth != Truth::True {
-        *run = None;
-        return truth;
-    }
-    let continued = Run::continued(*run, at);
-    *run = Some(continued);
+/// What a comparison that is true becomes under `proof`: unknown until proven.
+pub(super) fn prove(run: &mut Option<Run>, proof: Proof, at: Instant) -> Truth {
+    Run::go_on(run, at);
     let lasting = proof
         .lasting
-        .is_none_or(|span| continued.lasted(span.millis(), at));
+        .is_none_or(|span| run.is_some_and(|run| run.lasted(span.millis(), at)));
     let enough = proof
         .samples
-        .is_none_or(|samples| continued.samples >= samples);
+        .is_none_or(|samples| run.is_some_and(|run| run.samples >= samples));
     if lasting && enough {
         Truth::True
     } else {

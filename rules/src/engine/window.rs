@@ -32,6 +32,8 @@ pub(super) struct Window {
     next: u64,
     revision: u64,
     state: State,
+    /// The function's value where the window stands.
+    pub(super) value: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -101,6 +103,7 @@ impl Window {
             next: 0,
             revision: 0,
             state: empty(function),
+            value: None,
         }
     }
 
@@ -125,6 +128,7 @@ impl Window {
             self.leave(series);
         }
         self.refresh(series);
+        self.value = self.computed(series);
     }
 
     fn enter(&mut self, series: &Series) {
@@ -195,7 +199,7 @@ impl Window {
     }
 
     /// The function's value. An empty window counts 0; everything else about it is unknown.
-    pub(super) fn value(&self, series: &Series) -> Option<f64> {
+    fn computed(&self, series: &Series) -> Option<f64> {
         let held = self.next - self.head;
         if self.function == WindowFunction::Count {
             return series.newest.map(|_| held as f64);

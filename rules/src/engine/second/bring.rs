@@ -54,10 +54,9 @@ impl Second {
         if let Some(observation) = arrived {
             self.file(observation, &mut filed, &mut readers, found);
         }
-        for deriver in 0..self.derivers.len() {
-            if moment.is_none() && !self.derivers[deriver].reads(&self.core, &filed) {
-                continue;
-            }
+        let mut next = 0;
+        while let Some(deriver) = self.deriver_due(next, &filed, moment) {
+            next = deriver + 1;
             let made = self.derivers[deriver].make(&mut self.core, &filed, moment);
             for observation in made {
                 if self.derivers[deriver].speaks_for_zones() {
@@ -79,6 +78,17 @@ impl Second {
             }
         }
         self.evaluate(&places, &readers, found);
+    }
+
+    /// The first of the derivers from place `from` on that something filed, or the moment, concerns.
+    fn deriver_due(&self, from: usize, filed: &[Filed], moment: Option<Time>) -> Option<usize> {
+        if moment.is_some() {
+            return (from < self.derivers.len()).then_some(from);
+        }
+        let values = filed.iter().flat_map(|filed| &filed.observation.values);
+        let readers = values.filter_map(|value| self.derived_from.get(&value.measurement));
+        let due = readers.filter_map(|places| places.iter().find(|place| **place >= from));
+        due.min().copied()
     }
 
     fn file(

@@ -97,19 +97,16 @@ impl Deriver {
         )
     }
 
-    /// Whether anything filed may be an input; if not, only a moment makes something of it.
-    pub(super) fn reads(&self, core: &Core, filed: &[Filed]) -> bool {
-        let spoken = |measurement: Name| {
-            let mut values = filed.iter().flat_map(|filed| &filed.observation.values);
-            values.any(|value| value.measurement == measurement)
-        };
+    /// The measurements that it is made of. Where none of them is filed, only a moment makes something of it.
+    pub(super) fn inputs(&self, core: &Core) -> BTreeSet<Name> {
         if let Method::Named { inputs, .. } = &self.derive.method {
-            return inputs.iter().any(|(_, measurement)| spoken(*measurement));
+            return inputs.iter().map(|(_, measurement)| *measurement).collect();
         }
         let program = self
             .slot
             .and_then(|slot| core.programs[slot as usize].as_ref());
-        program.is_some_and(|program| program.inputs.iter().any(|(input, _)| spoken(*input)))
+        let inputs = program.into_iter().flat_map(|program| &program.inputs);
+        inputs.map(|(measurement, _)| *measurement).collect()
     }
 
     /// What is made now, in order of sensors.

@@ -56,6 +56,13 @@ impl Second {
             let held = held.map(|place| old.swap_remove(place));
             self.derivers.push(Deriver::new(derive, slot, held));
         }
+        self.derived_from.clear();
+        for (place, deriver) in self.derivers.iter().enumerate() {
+            for measurement in deriver.inputs(&self.core) {
+                let readers = self.derived_from.entry(measurement).or_default();
+                readers.push(place);
+            }
+        }
         self.forget_the_unselected();
     }
 

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use citywatch_model::{
     Body, LinkState, Name, Record, RulesInForce, Time, Transition, TransitionKind,
 };
+use ustr::UstrMap;
 
 use self::derive::Deriver;
 use self::escalate::{Changes, Escalator};
@@ -40,6 +41,8 @@ pub(crate) struct Second {
     core: Core,
     /// In the order in which they are made.
     derivers: Vec<Deriver>,
+    /// By measurement, the places of the derivers that read it, ascending.
+    derived_from: UstrMap<Vec<usize>>,
     /// By rule.
     escalators: BTreeMap<Name, Escalator>,
     interest: Interest,
@@ -58,6 +61,7 @@ impl Second {
         Second {
             core,
             derivers: Vec::new(),
+            derived_from: UstrMap::default(),
             escalators: BTreeMap::new(),
             interest: Interest::default(),
             plain: BTreeSet::new(),

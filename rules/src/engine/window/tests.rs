@@ -100,7 +100,7 @@ fn what_has_left_leaves_no_rest() {
         let end = 20_000;
         let values = windows.each_mut().map(|window| {
             window.advance(&series, end);
-            window.value(&series)
+            window.value
         });
         assert_eq!(values, [Some(0.3), Some(0.0), Some(0.0)], "{outlier}");
     }
@@ -141,7 +141,7 @@ proptest! {
             t = t.max(newest + ahead * 50_000);
             for (window, function) in windows.iter_mut().zip(FUNCTIONS) {
                 window.advance(&series, t);
-                let (got, wanted) = (window.value(&series), defined(function, width, t, &readings));
+                let (got, wanted) = (window.value, defined(function, width, t, &readings));
                 let close = match (got, wanted) {
                     (Some(got), Some(wanted)) => (got - wanted).abs() < 1e-6,
                     (got, wanted) => got == wanted,
