@@ -1,20 +1,23 @@
-//! The publishers: one message after the other in even steps, each over the next connection. None waits for the others,
-//! nor for an answer until its connection has a hundred to come. A message that is late is sent at once; the schedule
-//! does not stretch.
+//! The publishers: one message after the other in even steps, those of a sensor over one connection. None waits for the
+//! others, nor for an answer until its connection has a hundred to come. A message that is late is sent at once, and how
+//! late is told; the schedule does not stretch.
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use citywatch_ingest::client::{ClientOptions, MqttClient};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::watch::Alarms;
 use crate::cli::{PayloadFormat, Simulate};
 use crate::latency::{Latencies, unix_time};
+
+/// A message that has no acknowledgement by then is not waited for any longer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is to be published.
 pub struct Load {
@@ -29,7 +32,6 @@ pub struct Load {
     length: Duration,
     alarm_every: u64,
     alarms: Arc<Alarms>,
-    next_reading: AtomicU64,
 }
 
 /// What came of it.
@@ -38,10 +40,24 @@ pub struct LoadResult {
     pub messages: u64,
     pub readings: u64,
     pub failed: u64,
+    /// From publishing to the acknowledgement.
     pub acknowledged: Latencies,
+    /// From when a message was due to when it was published.
+    pub late: Latencies,
 }
 
-type Outcome = Result<Duration, String>;
+/// A message that is due.
+struct Turn {
+    number: u64,
+    due: Instant,
+    /// The same moment since 1970.
+    time: Duration,
+}
+
+struct Outcome {
+    late: Duration,
+    acknowledged: Result<Duration, String>,
+}
 
 impl Load {
     pub fn new(options: &Simulate, alarms: Arc<Alarms>) -> Result<Load, String> {
@@ -65,7 +81,6 @@ impl Load {
             length: Duration::from_secs_f64(options.seconds),
             alarm_every,
             alarms,
-            next_reading: AtomicU64::new(0),
         })
     }
 
@@ -91,10 +106,10 @@ impl Load {
             turns.push(turn);
         }
         drop(outcomes);
-        let (messages_a_second, length) = (load.messages_a_second, load.length);
+        let paced = load.clone();
         let pace = std::thread::Builder::new()
             .name("pace".to_owned())
-            .spawn(move || pace(messages_a_second, length, &turns))
+            .spawn(move || paced.pace(&turns))
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         let result = load.gather(inbox).await;
         publishers.join_all().await;
@@ -113,7 +128,8 @@ impl Load {
         let mut result = LoadResult::default();
         while let Some(outcome) = inbox.recv().await {
             result.messages += 1;
-            match outcome {
+            result.late.add(outcome.late);
+            match outcome.acknowledged {
                 Ok(latency) => {
                     result.readings += u64::from(self.batch);
                     result.acknowledged.add(latency);
@@ -134,13 +150,36 @@ impl Load {
         result
     }
 
-    /// The next message, and the sensors in it that raise an alarm.
-    fn message(&self) -> (String, Vec<u32>) {
+    /// Gives each connection its turns. On a thread of its own, because the runtime's timers know whole milliseconds
+    /// only: all messages of a millisecond would be sent in a heap.
+    fn pace(&self, turns: &[mpsc::UnboundedSender<Turn>]) {
+        let (start, began) = (Instant::now(), unix_time());
+        for number in 0_u64.. {
+            let after = Duration::from_secs_f64(number as f64 / self.messages_a_second);
+            if after >= self.length {
+                return;
+            }
+            std::thread::sleep(after.saturating_sub(start.elapsed()));
+            let (due, time) = (start + after, began + after);
+            // what one sensor says stays in order
+            let sensor = number * u64::from(self.batch) % u64::from(self.sensors);
+            let turn = &turns[(sensor / u64::from(self.batch)) as usize % turns.len()];
+            if turn.send(Turn { number, due, time }).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The message whose turn it is, and the sensors in it that raise an alarm. Readings carry the time at which they
+    /// were due, so that those of a sensor differ however late they are sent.
+    fn message(&self, turn: &Turn) -> (String, Vec<u32>) {
+        let first = turn.number * u64::from(self.batch);
+        let step = Duration::from_secs_f64(1.0 / self.messages_a_second) / self.batch;
         let mut payload = String::with_capacity(80 * self.batch as usize);
         let mut raised = Vec::new();
         for index in 0..self.batch {
             payload.push(if index > 0 { ',' } else { '[' });
-            let number = self.next_reading.fetch_add(1, Ordering::Relaxed);
+            let number = first + u64::from(index);
             let sensor = (number % u64::from(self.sensors)) as u32;
             let alarm = self.alarm_every > 0 && {
                 // wanders through the sensors, so that one has spoken normally before its next alarm
@@ -152,7 +191,7 @@ impl Load {
             } else {
                 (number.wrapping_mul(7919) % 900) as f64 / 10.0
             };
-            let millis = unix_time().as_millis();
+            let millis = (turn.time + step * index).as_millis();
             let written = match self.format {
                 PayloadFormat::Citywatch => write!(
                     payload,
@@ -178,46 +217,44 @@ impl Load {
     }
 }
 
-/// Gives each connection its turns. On a thread of its own, because the runtime's timers know whole milliseconds only:
-/// all messages of a millisecond would be sent in a heap.
-fn pace(messages_a_second: f64, length: Duration, turns: &[mpsc::UnboundedSender<()>]) {
-    let start = Instant::now();
-    for (number, turn) in (0_u64..).zip(turns.iter().cycle()) {
-        let due = Duration::from_secs_f64(number as f64 / messages_a_second);
-        if due >= length {
-            return;
-        }
-        std::thread::sleep(due.saturating_sub(start.elapsed()));
-        if turn.send(()).is_err() {
-            return;
-        }
-    }
-}
-
 async fn publish(
     load: Arc<Load>,
     client: MqttClient,
-    mut turns: mpsc::UnboundedReceiver<()>,
+    mut turns: mpsc::UnboundedReceiver<Turn>,
     outcomes: mpsc::UnboundedSender<Outcome>,
 ) {
     let mut waiting = JoinSet::new();
-    while turns.recv().await.is_some() {
-        let (payload, raised) = load.message();
+    while let Some(turn) = turns.recv().await {
+        let (payload, raised) = load.message(&turn);
         let sent = Instant::now();
+        let late = sent.saturating_duration_since(turn.due);
         for sensor in raised {
             load.alarms.published(sensor, unix_time());
         }
-        let receipt = client.send(&load.topic, payload, false).await;
-        let outcomes = outcomes.clone();
+        // a connection whose messages are not acknowledged takes no more
+        let taken = timeout(PATIENCE, client.send(&load.topic, payload, false)).await;
+        let stuck = taken.is_err();
+        let (outcomes, topic) = (outcomes.clone(), load.topic.clone());
         waiting.spawn(async move {
-            let acknowledged = async { receipt?.await };
-            let outcome = acknowledged
-                .await
-                .map(|()| sent.elapsed())
-                .map_err(|error| error.to_string());
+            let answered = match taken {
+                Ok(Ok(receipt)) => timeout(PATIENCE, receipt).await,
+                Ok(Err(error)) => Ok(Err(error)),
+                Err(elapsed) => Err(elapsed),
+            };
+            let acknowledged = match answered {
+                Ok(Ok(())) => Ok(sent.elapsed()),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err(format!(
+                    "a message was not acknowledged within {} s: look at the broker's log, and whether this user may publish on {topic}",
+                    PATIENCE.as_secs()
+                )),
+            };
             // the receiver outlives every publisher
-            drop(outcomes.send(outcome));
+            drop(outcomes.send(Outcome { late, acknowledged }));
         });
+        if stuck {
+            break;
+        }
         while waiting.try_join_next().is_some() {}
     }
     waiting.join_all().await;

@@ -54,6 +54,7 @@ async fn simulate(options: &Simulate) -> Result<bool, String> {
         result.readings as f64 / elapsed.as_secs_f64(),
         options.rate
     );
+    println!("later than their schedule: {}", result.late);
     println!("acknowledged: {}", result.acknowledged);
     if result.failed > 0 {
         println!("not acknowledged: {} messages", result.failed);

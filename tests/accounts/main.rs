@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../support/mod.rs"]
 mod support;
+mod tokens;
 
 use serde_json::{Value, json};
 use support::Service;
-use support::people::{Person, account, entered, good, login, text, token, try_login};
+use support::people::{Person, account, entered, good, login, text, try_login};
 
 const RULES: &str = "rules:
   - { id: gas.test, hazard: gas, measurement: methane, levels: { orange: value >= 25 } }
@@ -349,85 +351,4 @@ fn bounds_are_checked_and_the_last_admin_stays() {
                 .body
                 .contains("argon2")
     );
-}
-
-#[test]
-fn a_token_opens_what_its_scopes_say_until_it_ends() {
-    let service = service("");
-    let all = [
-        ("readings:write", "POST", "/api/v1/readings"),
-        ("read", "GET", "/api/v1/alerts"),
-        ("feed:read", "GET", "/feeds/cap.atom"),
-        ("alerts:write", "POST", "/api/v1/alerts/999/acknowledge"),
-        ("admin", "GET", "/api/v1/tokens"),
-    ];
-    for (scope, ..) in all {
-        let name = scope.replace(':', "-");
-        let made = token(&service, &json!({ "name": name, "scopes": [scope] }));
-        let program = Person::with_token(&made);
-        for (of, method, path) in all {
-            let status = program.call(&service, method, path, &json!({})).status;
-            let open = scope == of || scope == "admin" || (scope, of) == ("read", "feed:read");
-            assert_eq!(
-                status != 403,
-                open,
-                "{scope}: {method} {path} answers {status}"
-            );
-        }
-        kept_secret(&service, &[&made]);
-    }
-    let listed = Person::admin().get(&service, "/api/v1/tokens");
-    assert!(
-        listed.body.contains("cwt_") && !listed.body.contains("sha256"),
-        "{listed:?}"
-    );
-    let of = |name: &str| {
-        let tokens = listed.json();
-        let found = tokens
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|token| token["name"] == name)
-            .cloned();
-        found.unwrap()["id"].as_i64().unwrap()
-    };
-    for (wish, status) in [
-        (
-            json!({ "name": "n", "scopes": [], "expires": "2027-01-01T00:00:00Z" }),
-            422,
-        ),
-        (json!({ "name": "n", "scopes": ["read"] }), 422),
-        (
-            json!({ "name": "n", "scopes": ["read"], "expires": "2020-01-01T00:00:00Z" }),
-            422,
-        ),
-        (
-            json!({ "name": "n", "scopes": ["read"], "expires": "2099-01-01T00:00:00Z" }),
-            422,
-        ),
-        (
-            json!({ "name": "n", "scopes": ["readings:write"], "zones": ["street-1"], "expires": "2027-01-01T00:00:00Z" }),
-            422,
-        ),
-        (
-            json!({ "name": "test", "scopes": ["read"], "expires": "2027-01-01T00:00:00Z" }),
-            409,
-        ),
-        (
-            json!({ "name": "read", "scopes": ["read"], "expires": "2027-01-01T00:00:00Z" }),
-            409,
-        ),
-    ] {
-        let answer = Person::admin().post(&service, "/api/v1/tokens", &wish);
-        assert_eq!(answer.status, status, "{wish}: {answer:?}");
-    }
-    let made = token(&service, &json!({ "name": "short", "scopes": ["read"] }));
-    let path = format!("/api/v1/tokens/{}", of("read") + 4);
-    good(&Person::admin().call(&service, "DELETE", &path, &Value::Null));
-    let dead = Person::with_token(&made).get(&service, "/api/v1/alerts");
-    assert_eq!(dead.status, 401, "{dead:?}");
-    // no secret in a query, ever
-    let query = format!("/feeds/cap.atom?token={made}");
-    assert_eq!(Person::nobody().get(&service, &query).status, 401);
-    kept_secret(&service, &[&made]);
 }
