@@ -171,7 +171,8 @@ impl Load {
     }
 
     /// The message whose turn it is, and the sensors in it that raise an alarm. Readings carry the time at which they
-    /// were due, so that those of a sensor differ however late they are sent.
+    /// were due, the last of them with the message, so that those of a sensor differ however late they are sent and none
+    /// lies in the future.
     fn message(&self, turn: &Turn) -> (String, Vec<u32>) {
         let first = turn.number * u64::from(self.batch);
         let step = Duration::from_secs_f64(1.0 / self.messages_a_second) / self.batch;
@@ -191,7 +192,7 @@ impl Load {
             } else {
                 (number.wrapping_mul(7919) % 900) as f64 / 10.0
             };
-            let millis = (turn.time + step * index).as_millis();
+            let millis = (turn.time - step * (self.batch - 1 - index)).as_millis();
             let written = match self.format {
                 PayloadFormat::Citywatch => write!(
                     payload,
@@ -259,4 +260,38 @@ async fn publish(
     }
     waiting.join_all().await;
     client.close().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn readings_of_a_batch_lead_up_to_when_it_is_due() {
+        let load = Load {
+            broker: String::new(),
+            topic: "t".to_owned(),
+            connections: 1,
+            sensors: 50,
+            batch: 10,
+            format: PayloadFormat::Citywatch,
+            messages_a_second: 20.0,
+            length: Duration::from_secs(1),
+            alarm_every: 0,
+            alarms: Arc::default(),
+        };
+        let turn = Turn {
+            number: 3,
+            due: Instant::now(),
+            time: Duration::from_secs(1_000),
+        };
+        let (payload, _) = load.message(&turn);
+        let readings: Vec<Value> = serde_json::from_str(&payload).expect("it is JSON");
+        let times: Vec<i64> = readings.iter().filter_map(|r| r["ts"].as_i64()).collect();
+        let expected: Vec<i64> = (0..10).map(|index| 999_955 + 5 * index).collect();
+        assert_eq!(times, expected);
+        assert_eq!(readings[0]["sensor"], "sim-00030");
+    }
 }
