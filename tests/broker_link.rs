@@ -73,13 +73,14 @@ fn nothing_is_lost_or_doubled_by_ten_kills_and_two_restarts_of_the_broker() {
             runtime.spawn(publish(publisher, url, readings, sent, acknowledged))
         })
         .collect();
+    let all_sent = || sent.load(Ordering::SeqCst) == readings;
     let between = readings / (DISTURBANCES.len() as u64 + 1);
     for (number, disturbance) in (1_u64..).zip(DISTURBANCES) {
         let sent = support::wait_for("readings on their way", || {
             Some(sent.load(Ordering::SeqCst)).filter(|sent| *sent >= number * between)
         });
         print!("{number}: {sent} sent; ");
-        disturb(disturbance, &mut service, &mut broker);
+        disturb(disturbance, &mut service, &mut broker, all_sent);
     }
     for publisher in publishers {
         runtime.block_on(publisher).unwrap();
@@ -94,10 +95,18 @@ fn nothing_is_lost_or_doubled_by_ten_kills_and_two_restarts_of_the_broker() {
     assert!(service.terminate().success());
 }
 
-fn disturb(disturbance: Disturbance, service: &mut Service, broker: &mut Mosquitto) {
+fn disturb(
+    disturbance: Disturbance,
+    service: &mut Service,
+    broker: &mut Mosquitto,
+    all_sent: impl Fn() -> bool,
+) {
     match disturbance {
         Disturbance::KillService => {
-            let link = link_state(service);
+            let link = support::wait_for("messages over the link", || {
+                let link = link_state(service);
+                (link["received"].as_u64() > Some(0) || all_sent()).then_some(link)
+            });
             service.kill();
             println!(
                 "service killed, {} of {} messages unacknowledged",

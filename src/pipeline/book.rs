@@ -34,16 +34,24 @@ impl Book {
             for piece in explained(gathered, &mut facts, newer) {
                 self.write(piece).await;
             }
-            if let Some(snapshot) = snapshot
-                && self.saves.send((Arc::clone(&facts), snapshot)).is_err()
-            {
-                tracing::error!(
-                    "nobody saves the engine's state any more; the next start reads the journal from an older one"
-                );
+            if let Some(snapshot) = snapshot {
+                self.save(snapshot, &facts).await;
             }
         }
         if let Err(error) = self.ledger.flush_position().await {
             tracing::warn!(%error, "the ledger's position was not written; the next start reads a little more of the journal");
+        }
+    }
+
+    /// Has a state of the engine saved, with the ledger's position on disk first: a state that is ahead of it after a
+    /// crash would serve no start.
+    async fn save(&self, snapshot: Snapshot, facts: &Arc<Facts>) {
+        if let Err(error) = self.ledger.flush_position().await {
+            tracing::warn!(%error, "the ledger's position cannot be written; the engine's state is not saved this time");
+        } else if self.saves.send((Arc::clone(facts), snapshot)).is_err() {
+            tracing::error!(
+                "nobody saves the engine's state any more; the next start reads the journal from an older one"
+            );
         }
     }
 

@@ -16,13 +16,19 @@ pub(super) struct Resumed {
     pub(super) facts: Arc<Facts>,
 }
 
-/// The engine with the newest saved state up to `committed` that it can use, else with none.
+/// The engine with the newest saved state that it can use, else with none; those after `committed` are removed.
 pub(super) fn resumed(
     setup: &EngineSetup,
     committed: Position,
     on_epoch: impl FnMut(Epoch) + Send + Clone + 'static,
 ) -> Result<Resumed, String> {
-    for saved in setup.saved.up_to(committed) {
+    let forgotten = setup.saved.forget_after(committed);
+    forgotten.map_err(|error| {
+        format!(
+            "cannot remove the saved states of the engine that are ahead of the alert book: {error}"
+        )
+    })?;
+    for saved in setup.saved.usable() {
         let started = Instant::now();
         let position = saved.position;
         match Engine::resume(setup.workers, &saved.engine, Box::new(on_epoch.clone())) {

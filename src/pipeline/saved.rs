@@ -5,8 +5,8 @@
 //! "citywsav"  version u32  length of facts u32  facts (postcard)  CRC-32 of facts u32  engine snapshot
 //! ```
 //!
-//! Files are written under another name, synced and renamed; the newest two are kept. One is used only if the
-//! ledger has committed its position.
+//! Files are written under another name, synced and renamed; the newest two are kept. One is written only when
+//! the ledger has its position on disk.
 
 #[cfg(test)]
 mod tests;
@@ -46,10 +46,24 @@ impl SavedStates {
         SavedStates(folder)
     }
 
-    /// Usable states up to `committed`, the newest first. What cannot be read is told and left out.
-    pub fn up_to(&self, committed: Position) -> impl Iterator<Item = Saved> {
-        let mut files = self.files().unwrap_or_default();
-        files.retain(|(position, _)| *position <= committed);
+    /// Removes states after `committed`. None is written ahead of the ledger, so they were left by another past of
+    /// the data folder, such as one before a backup was put back, and would be wrong for what comes now.
+    ///
+    /// # Errors
+    /// If one cannot be removed.
+    pub fn forget_after(&self, committed: Position) -> io::Result<()> {
+        for (position, path) in self.files()? {
+            if position > committed {
+                fs::remove_file(&path)?;
+                tracing::warn!(file = %path.display(), committed, "a saved state is ahead of the alert book or the journal; it was removed");
+            }
+        }
+        Ok(())
+    }
+
+    /// Usable states, the newest first. What cannot be read is told and left out.
+    pub fn usable(&self) -> impl Iterator<Item = Saved> {
+        let files = self.files().unwrap_or_default();
         files.into_iter().rev().filter_map(|(position, path)| {
             let read = fs::read(&path).map_err(|error| error.to_string());
             match read.and_then(|bytes| decode(position, &bytes)) {
@@ -89,7 +103,11 @@ impl SavedStates {
 
     fn files(&self) -> io::Result<Vec<(Position, PathBuf)>> {
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
+        let entries = match fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+            entries => entries?,
+        };
+        for entry in entries {
             let path = entry?.path();
             if let Some(position) = position_of(&path) {
                 files.push((position, path));

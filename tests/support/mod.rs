@@ -35,16 +35,24 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("it has an address").port()
 }
 
-/// Waits until `look` answers something, at most a minute.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
+/// How long a test waits for anything before it fails: only a failure takes that long, and a machine that others
+/// share may stand still for a minute.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Waits until `look` answers something.
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    found(look).unwrap_or_else(|| panic!("waited {PATIENCE:?} for {what}"))
+}
+
+fn found<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
         if let Some(found) = look() {
-            return found;
+            return Some(found);
         }
-        assert!(Instant::now() < deadline, "waited a minute for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+    None
 }
 
 /// A folder with a configuration, and perhaps a running service.
@@ -101,7 +109,10 @@ impl Service {
     /// Starts it and waits until it is ready.
     pub fn start(&mut self) {
         self.begin();
-        wait_for("the service", || self.is_ready().then_some(()));
+        found(|| self.is_ready().then_some(())).unwrap_or_else(|| {
+            let (log, answer) = (self.log(), get(self.http, "/readyz", None));
+            panic!("waited {PATIENCE:?} for the service; /readyz: {answer:?}; it wrote:\n{log}")
+        });
     }
 
     /// Starts it and waits for nothing.

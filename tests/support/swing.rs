@@ -16,6 +16,11 @@ pub const SENSORS: u64 = 100;
 /// 2026-01-01T00:00:00Z
 const START: i64 = 1_767_225_600_000;
 
+/// A swing goes up to here.
+const SWING: i64 = 100;
+/// Where the next one begins. Without rest the alert book of an unoptimised build falls far behind the load.
+const SWING_AND_REST: i64 = 400;
+
 /// Rules that these readings break often.
 pub const RULES: &str = "
 rules:
@@ -33,12 +38,13 @@ rules:
       orange: rise(5s) >= 50 and count(5s) >= 3
 ";
 
-/// Sensor, event time and value of reading `number`: every sensor swings at its own pace.
+/// Sensor, event time and value of reading `number`: every sensor swings at its own pace, and then rests.
 pub fn reading(number: u64) -> (String, i64, f64) {
     let sensor = number % SENSORS;
     let turn = (number / SENSORS) as i64;
-    let value = (turn * (7 + sensor as i64 % 5)).rem_euclid(100) as f64;
-    (format!("k-{sensor:03}"), START + turn * 1_000, value)
+    let phase = (turn * (7 + sensor as i64 % 5)).rem_euclid(SWING_AND_REST);
+    let value = if phase < SWING { phase } else { 0 };
+    (format!("k-{sensor:03}"), START + turn * 1_000, value as f64)
 }
 
 /// Readings that the history does not have.

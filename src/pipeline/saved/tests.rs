@@ -1,4 +1,4 @@
-//! Which saved states a start may use: the newest that the ledger has committed and that nothing has damaged.
+//! Which saved states a start may use: the newest that nothing has damaged, and none of another past.
 
 #![allow(clippy::unwrap_used)]
 
@@ -51,29 +51,39 @@ fn states(folder: &tempfile::TempDir) -> SavedStates {
     SavedStates::new(folder.path().join("engine"))
 }
 
-fn positions(states: &SavedStates, committed: Position) -> Vec<Position> {
-    states
-        .up_to(committed)
-        .map(|saved| saved.position)
-        .collect()
+fn positions(states: &SavedStates) -> Vec<Position> {
+    states.usable().map(|saved| saved.position).collect()
 }
 
 #[test]
-fn the_newest_committed_states_come_first_and_say_what_was_saved() {
+fn the_newest_states_come_first_and_say_what_was_saved() {
     let folder = tempfile::tempdir().unwrap();
     let states = states(&folder);
-    assert_eq!(positions(&states, 100), [0; 0], "the folder need not exist");
+    assert_eq!(positions(&states), [0; 0], "the folder need not exist");
     let (facts, newest) = (facts(), snapshot(30));
     states.save(&facts, &snapshot(7)).unwrap();
     states.save(&facts, &snapshot(20)).unwrap();
     states.save(&facts, &newest).unwrap();
-    assert_eq!(positions(&states, 100), [30, 20], "two are kept");
-    assert_eq!(positions(&states, 29), [20], "the ledger is not at 30 yet");
-    assert_eq!(positions(&states, 19), [0; 0]);
-    let saved = states.up_to(30).next().unwrap();
+    assert_eq!(positions(&states), [30, 20], "two are kept");
+    let saved = states.usable().next().unwrap();
     assert_eq!(saved.engine, newest.bytes);
     assert_eq!(*saved.facts.in_force, *facts.in_force);
     assert_eq!(*saved.facts.registry, *facts.registry);
+}
+
+#[test]
+fn states_of_another_past_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let states = states(&folder);
+    states.forget_after(0).unwrap();
+    states.save(&facts(), &snapshot(20)).unwrap();
+    states.save(&facts(), &snapshot(30)).unwrap();
+    states.forget_after(30).unwrap();
+    assert_eq!(positions(&states), [30, 20]);
+    states.forget_after(29).unwrap();
+    assert_eq!(positions(&states), [20]);
+    states.save(&facts(), &snapshot(25)).unwrap();
+    assert_eq!(positions(&states), [25, 20], "the new past is saved");
 }
 
 #[test]
@@ -88,17 +98,13 @@ fn every_damage_is_refused_and_the_older_state_serves() {
         let mut bad = good.clone();
         bad[at] ^= 0x20;
         fs::write(&path, &bad).unwrap();
-        assert_eq!(positions(&states, 100), [20], "byte {at} changed");
+        assert_eq!(positions(&states), [20], "byte {at} changed");
         fs::write(&path, &good[..at]).unwrap();
-        assert_eq!(positions(&states, 100), [20], "cut to {at} bytes");
+        assert_eq!(positions(&states), [20], "cut to {at} bytes");
     }
     fs::write(&path, &good).unwrap();
     fs::rename(&path, path.with_file_name("00000000000000000031.state")).unwrap();
-    assert_eq!(
-        positions(&states, 100),
-        [20],
-        "a position that is not its own"
-    );
+    assert_eq!(positions(&states), [20], "a position that is not its own");
 }
 
 #[test]
@@ -108,5 +114,5 @@ fn what_was_not_finished_is_not_used() {
     states.save(&facts(), &snapshot(20)).unwrap();
     let path = folder.path().join("engine/00000000000000000020.state");
     fs::rename(&path, path.with_extension("unfinished")).unwrap();
-    assert_eq!(positions(&states, 100), [0; 0]);
+    assert_eq!(positions(&states), [0; 0]);
 }
