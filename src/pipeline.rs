@@ -8,6 +8,7 @@ mod feed;
 mod notes;
 mod resume;
 mod saved;
+mod standstill;
 mod under_way;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use under_way::UnderWay;
 pub use facts::Facts;
 pub use notes::Notes;
 pub use saved::SavedStates;
+pub use standstill::{Road, watch as watch_road};
 
 /// Epochs that may wait between engine and ledger.
 const WAITING_EPOCHS: usize = 256;
@@ -57,6 +59,8 @@ pub struct Pipeline {
     pub facts: watch::Receiver<Arc<Facts>>,
     /// Position up to which records were fed to the engine.
     pub fed: watch::Receiver<Position>,
+    /// The first part that has ended: before the journal is closed, only a fault ends one.
+    pub ended: watch::Receiver<Option<&'static str>>,
 }
 
 fn engine_seconds(metrics: &prometheus::Registry) -> Result<Histogram, prometheus::Error> {
@@ -74,14 +78,32 @@ fn engine_seconds(metrics: &prometheus::Registry) -> Result<Histogram, prometheu
     Ok(seconds)
 }
 
+/// Starts a thread that tells `ended` its name when it ends, by a panic too.
 fn thread(
-    name: &str,
+    name: &'static str,
+    ended: &watch::Sender<Option<&'static str>>,
     work: impl FnOnce() + Send + 'static,
 ) -> Result<std::thread::JoinHandle<()>, String> {
+    let last_words = LastWords(name, ended.clone());
     std::thread::Builder::new()
         .name(name.to_owned())
-        .spawn(work)
+        .spawn(move || {
+            let _last_words = last_words;
+            work();
+        })
         .map_err(|error| format!("cannot start a thread: {error}"))
+}
+
+struct LastWords(&'static str, watch::Sender<Option<&'static str>>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        self.1.send_if_modified(|ended| {
+            let first = ended.is_none();
+            ended.get_or_insert(self.0);
+            first
+        });
+    }
 }
 
 impl Pipeline {
@@ -147,12 +169,13 @@ impl Pipeline {
         // threads of their own: an alert must not wait behind the publishes that the runtime's threads serve
         let reader = journal.reader(position);
         let runtime = tokio::runtime::Handle::current();
-        let feed = thread("feed", move || feed.run(reader, &runtime))?;
+        let (ending, ended) = watch::channel(None);
+        let feed = thread("feed", &ending, move || feed.run(reader, &runtime))?;
         let runtime = tokio::runtime::Handle::current();
-        let book = thread("book", move || {
+        let book = thread("alert book", &ending, move || {
             runtime.block_on(book.keep(epoch_inbox, known));
         })?;
-        let saver = thread("saver", move || save(&setup.saved, &to_save))?;
+        let saver = thread("saver", &ending, move || save(&setup.saved, &to_save))?;
         let source = journal.clone();
         let history = tokio::spawn(async move {
             if let Err(error) = history.follow(&source).await {
@@ -168,6 +191,7 @@ impl Pipeline {
             notes,
             facts,
             fed,
+            ended,
         })
     }
 
@@ -188,5 +212,25 @@ impl Pipeline {
                 );
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_is_told_by_name() {
+        let (ending, ended) = watch::channel(None);
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let other = thread("other", &ending, move || {
+            wait.recv().expect("the test says so");
+        });
+        let broken = thread("alert book", &ending, || panic!("a fault on purpose"));
+        assert!(broken.expect("it starts").join().is_err());
+        assert_eq!(*ended.borrow(), Some("alert book"));
+        go_on.send(()).expect("it waits");
+        other.expect("it starts").join().expect("it ends in order");
+        assert_eq!(*ended.borrow(), Some("alert book"), "the first one stays");
     }
 }

@@ -132,6 +132,7 @@ impl Service {
         let cap_broker = parts::cap_client(config, broker, &own_token)?;
         let outbox = parts::start_outbox(config, &ledger, cap_broker.clone()).await?;
 
+        let road = parts::watch_road(config, sources, &pipeline, &metrics, stop.clone())?;
         let links = parts::open_links(config, &intake, &start.clock, &metrics)?;
         let archive = parts::start_archive(config, sources, &metrics)?;
         let app = App::new(http::Parts {
@@ -147,6 +148,7 @@ impl Service {
             links: links.board(),
             facts: pipeline.facts.clone(),
             booked: pipeline.booked.clone(),
+            road,
             notes: pipeline.notes.clone(),
             link_guard: parts::refused_links(&metrics)?,
             metrics: metrics.clone(),
@@ -184,6 +186,17 @@ impl Service {
     /// Position of the newest record that was accepted.
     pub fn accepted(&self) -> u64 {
         self.journal.last()
+    }
+
+    /// Waits for a fault after which only half a service would go on, and answers what has ended by it.
+    pub fn fault(&self) -> impl Future<Output = &'static str> + use<> {
+        let mut ended = self.pipeline.ended.clone();
+        async move {
+            match ended.wait_for(Option::is_some).await {
+                Ok(what) => what.unwrap_or_default(),
+                Err(_) => std::future::pending().await,
+            }
+        }
     }
 
     /// Closes the doors, lets what was accepted go all the way, then closes the rest. CAP messages over the

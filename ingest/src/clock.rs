@@ -30,6 +30,12 @@ impl Clock {
         Clock(Source::Driven(Arc::new(AtomicI64::new(start.millis()))))
     }
 
+    /// Whether it stands until it is set.
+    #[must_use]
+    pub fn is_driven(&self) -> bool {
+        matches!(self.0, Source::Driven(_))
+    }
+
     /// The time it shows.
     #[must_use]
     pub fn now(&self) -> Time {

@@ -48,7 +48,15 @@ async fn serve(options: &Run) -> Result<(), Vec<String>> {
         // nothing was accepted yet, so nothing has to be drained
         () = &mut ended => return Ok(()),
     };
-    ended.await;
+    let fault = tokio::select! {
+        () = ended => None,
+        what = service.fault() => Some(what),
+    };
     service.stop().await;
-    Ok(())
+    // half a service would accept readings that nobody judges
+    fault.map_or(Ok(()), |what| {
+        Err(vec![format!(
+            "the {what} has ended by a fault that the log tells; nothing that was accepted is lost: start the service again"
+        )])
+    })
 }

@@ -227,6 +227,8 @@ pub struct Engine {
     pub workers: usize,
     /// How often the engine's state is kept for the next start; it is also kept when the service stops.
     pub save_every: Duration,
+    /// How long what was accepted may wait for the alert book before `/readyz` and the log complain.
+    pub overdue_after: Duration,
 }
 
 impl Default for Engine {
@@ -234,6 +236,7 @@ impl Default for Engine {
         Engine {
             workers: 1,
             save_every: Duration::from_secs(300),
+            overdue_after: Duration::from_secs(30),
         }
     }
 }

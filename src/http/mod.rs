@@ -65,7 +65,7 @@ pub use rights::{Right, Standing, decide};
 
 use crate::backtests::Backtests;
 use crate::in_force::Keeper;
-use crate::pipeline::{Facts, Notes};
+use crate::pipeline::{Facts, Notes, Road};
 
 /// Largest request body in bytes.
 const BODY_LIMIT: usize = 1 << 20;
@@ -91,6 +91,7 @@ pub struct Parts {
     pub links: LinkBoard,
     pub facts: watch::Receiver<Arc<Facts>>,
     pub booked: watch::Receiver<Position>,
+    pub road: Road,
     pub notes: Notes,
     /// Counts links that are not taken, and slows guessing.
     pub link_guard: LinkGuard,

@@ -18,16 +18,19 @@ use super::problem::{Problem, Query};
 use super::sight::Sight;
 use super::view::Problems;
 
-/// Whether the alert book has caught up with what the journal held at the start.
+/// Whether the alert book has caught up with what the journal held at the start, and still follows it.
 pub async fn ready(State(app): State<App>) -> Response {
     let booked = *app.booked.borrow();
-    if booked >= app.ready_at {
+    let detail = if booked < app.ready_at {
+        format!(
+            "rebuilding: the alert book is at position {booked} of {}",
+            app.ready_at
+        )
+    } else if let Some(fault) = app.road.fault() {
+        fault
+    } else {
         return "ready".into_response();
-    }
-    let detail = format!(
-        "rebuilding: the alert book is at position {booked} of {}",
-        app.ready_at
-    );
+    };
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail).into_response()
 }
 
@@ -67,6 +70,9 @@ pub struct Status {
     /// Position up to which the alert book is complete
     #[serde(skip_serializing_if = "Option::is_none")]
     pub booked: Option<u64>,
+    /// Seconds that the oldest accepted record has waited for the alert book
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind_seconds: Option<f64>,
     /// Sensors in the registry that the caller sees
     pub sensors: usize,
     /// The version in force: rules, sensors, zones and plans
@@ -87,6 +93,8 @@ pub struct JournalStatus {
     pub last: u64,
     /// The service's clock at that record
     pub clock: String,
+    /// Seconds since a record was taken; ticks of the service's own come every second
+    pub silent_seconds: f64,
 }
 
 /// The index of readings
@@ -201,6 +209,7 @@ pub async fn status(
         links: Vec::new(),
         archive: None,
         booked: None,
+        behind_seconds: None,
         sensors: facts
             .registry
             .sensors
@@ -222,6 +231,7 @@ pub async fn status(
         journal: Some(JournalStatus {
             last: app.journal.last(),
             clock: app.journal.last_clock().to_string(),
+            silent_seconds: app.road.standstill().silent.as_secs_f64(),
         }),
         history: Some(HistoryStatus {
             position,
@@ -232,6 +242,7 @@ pub async fn status(
         links: app.links.statuses().into_iter().map(Into::into).collect(),
         archive: app.archive.as_ref().map(|archive| archive.status().into()),
         booked: Some(booked),
+        behind_seconds: Some(app.road.standstill().behind.as_secs_f64()),
         rule_files: facts
             .in_force
             .sources

@@ -15,11 +15,13 @@ use citywatch_ingest::topic::{Template, Templates};
 use citywatch_ingest::{Clock, History, Intake, IntakeConfig, Journal, JournalConfig};
 use citywatch_model::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::{StartError, failed};
 use crate::cap_broker::CapBroker;
 use crate::config::{self, Config, Link, OWN_NAME, ReadingTopic, Role};
 use crate::http::{self, Right, Standing, TokenBearer, Tokens, decide};
+use crate::pipeline::{self, Pipeline, Road};
 
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| {
@@ -274,6 +276,19 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     address
+}
+
+/// Looks whether the road moves, until the service stops.
+pub fn watch_road(
+    config: &Config,
+    (journal, _, clock): (&Journal, &History, &Clock),
+    pipeline: &Pipeline,
+    metrics: &prometheus::Registry,
+    stop: watch::Receiver<bool>,
+) -> Result<Road, StartError> {
+    let bearable = config.engine.overdue_after.to_std();
+    let booked = pipeline.booked.clone();
+    pipeline::watch_road((journal.clone(), clock), booked, bearable, metrics, stop).map_err(failed)
 }
 
 pub fn start_archive(

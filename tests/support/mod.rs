@@ -286,10 +286,8 @@ pub fn exchange(
     body: Option<(&str, &[u8])>,
 ) -> Option<(u16, String, String)> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
-    stream
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .ok()?;
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let (media_type, body) = body.unwrap_or(("application/json", &[]));
     let headers = headers
         .iter()

@@ -1,12 +1,16 @@
-//! A long start as seen from outside: what answers, and with what.
+//! What the service says of itself from outside: in a long start, and while nothing reaches the alert book.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use citywatch_ingest::{Clock, Journal, JournalConfig};
 use citywatch_model::{Body, Observation, Time, Value, name};
-use support::Service;
+use serde_json::json;
+use support::{Service, get, wait_for};
 
 const RECORDS: i64 = 500_000;
 const APPEND: i64 = 10_000;
@@ -74,4 +78,55 @@ fn a_long_start_says_how_far_it_is() {
             / APPEND,
         50
     );
+}
+
+/// Holds the ledger's write lock until its standard input ends.
+const LOCK: &str = "
+import sqlite3, sys
+ledger = sqlite3.connect(sys.argv[1], isolation_level=None)
+ledger.execute('BEGIN IMMEDIATE')
+print('locked', flush=True)
+sys.stdin.read()
+";
+
+#[test]
+fn an_alert_book_that_stands_still_is_told_and_catches_up() {
+    let rules = "rules:\n  - { id: t.high, measurement: level, levels: { red: value >= 5 } }\n";
+    let config = "[engine]\noverdue_after = \"2s\"\n";
+    let mut service = Service::new(&[("rules/t.yaml", rules)], config);
+    service.start();
+
+    let mut holder = Command::new("python3")
+        .args(["-c", LOCK])
+        .arg(service.folder.path().join("data/ledger.sqlite"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let stdout = holder.stdout.as_mut().unwrap();
+    BufReader::new(stdout).read_line(&mut said).unwrap();
+    assert_eq!(said, "locked\n");
+
+    let reading = json!({ "sensor": "s", "measurement": "level", "value": 7 });
+    let (status, answer) = service.post("/api/v1/readings", reading.to_string().as_bytes());
+    assert_eq!(status, 200, "the journal takes it: {answer}");
+    let told = wait_for("the complaint", || {
+        let (status, answer) = get(service.http, "/readyz", None)?;
+        (status == 503).then_some(answer)
+    });
+    assert!(told.contains("the alert book has not got"), "{told}");
+    let behind = &service.get("/api/v1/status")["behind_seconds"];
+    assert!(behind.as_f64() > Some(2.0), "{behind}");
+    let log = service.log();
+    assert!(log.contains("the alert book has not got"), "{log}");
+    assert!(service.alerts("").is_empty());
+
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    wait_for("the alert", || {
+        (service.alerts("").len() == 1).then_some(())
+    });
+    wait_for("readiness", || service.is_ready().then_some(()));
+    assert!(service.terminate().success());
 }
