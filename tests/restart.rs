@@ -15,6 +15,18 @@ rules:
   - { id: t.hour, measurement: speed, levels: { blue: value > baseline(1d) } }
 ";
 
+/// A sensor of which everything is known.
+const SENSORS: &str =
+    "sensor_id,name,lat,lon,zone,tags,interval,interval_alarm,stale_after,min,max,measurements
+s-1,一号站,30.012,120.021,d,basin=dongxi,10m,1m,1h,-5.5,30,level
+";
+const ZONES: &str = "zones:
+  - id: d
+    name: { zh: 示例区, en: Example District }
+    timezone: Asia/Shanghai
+    polygon: [[30.00, 120.00], [30.00, 120.10], [30.10, 120.10], [30.10, 120.00]]
+";
+
 const LEVEL: (&str, &str) = ("s-1", "level");
 
 fn send(service: &Service, (sensor, measurement): (&str, &str), ts: &str, value: f64) {
@@ -33,7 +45,12 @@ fn states(service: &Service) -> Vec<PathBuf> {
 
 #[test]
 fn a_window_goes_on_after_a_stop_and_after_the_saved_states_are_damaged() {
-    let mut service = Service::new(&[("rules/t.yaml", RULES)], "");
+    let files = [
+        ("rules/t.yaml", RULES),
+        ("sensors.csv", SENSORS),
+        ("zones.yaml", ZONES),
+    ];
+    let mut service = Service::new(&files, "");
     service.start();
     send(&service, LEVEL, "2026-07-01T00:00:00Z", 1.0);
     assert!(service.terminate().success());

@@ -132,6 +132,83 @@ pub enum Expression {
     Arithmetic(Box<Expression>, Arithmetic, Box<Expression>),
 }
 
+impl Expression {
+    /// Whether it is made of newest values and numbers alone, without windows and the like.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Expression::Number(_) | Expression::Newest(_) | Expression::Remote(..) => true,
+            Expression::Negate(inner) => inner.is_plain(),
+            Expression::Arithmetic(left, _, right) => left.is_plain() && right.is_plain(),
+            Expression::Window { .. }
+            | Expression::Baseline { .. }
+            | Expression::Group(_)
+            | Expression::Age
+            | Expression::Interval => false,
+        }
+    }
+
+    /// Whether `measurement` is only added and subtracted wherever it is named, so that the number has its unit.
+    #[must_use]
+    pub fn adds(&self, measurement: Name) -> bool {
+        match self {
+            Expression::Negate(inner) => inner.adds(measurement),
+            Expression::Arithmetic(left, Arithmetic::Add | Arithmetic::Subtract, right) => {
+                left.adds(measurement) && right.adds(measurement)
+            }
+            Expression::Arithmetic(left, _, right) => {
+                !left.names(measurement) && !right.names(measurement)
+            }
+            Expression::Window {
+                function,
+                measurement: of,
+                ..
+            } => *of != measurement || function.keeps_unit(),
+            _ => true,
+        }
+    }
+
+    fn names(&self, measurement: Name) -> bool {
+        match self {
+            Expression::Newest(of)
+            | Expression::Window {
+                measurement: of, ..
+            }
+            | Expression::Baseline {
+                measurement: of, ..
+            } => *of == measurement,
+            Expression::Negate(inner) => inner.names(measurement),
+            Expression::Arithmetic(left, _, right) => {
+                left.names(measurement) || right.names(measurement)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl WindowFunction {
+    /// Whether its result has the unit of the readings.
+    #[must_use]
+    pub fn keeps_unit(self) -> bool {
+        match self {
+            WindowFunction::Slope
+            | WindowFunction::Span
+            | WindowFunction::Unchanged
+            | WindowFunction::Count => false,
+            WindowFunction::Min
+            | WindowFunction::Max
+            | WindowFunction::First
+            | WindowFunction::Last
+            | WindowFunction::Rise
+            | WindowFunction::Fall
+            | WindowFunction::Change
+            | WindowFunction::Sum
+            | WindowFunction::Mean
+            | WindowFunction::Stddev => true,
+        }
+    }
+}
+
 /// A function over the sensors around the rule's own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
@@ -219,13 +296,16 @@ impl Derive {
 /// How a derived series is made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Method {
-    /// `value:` at each selected sensor that has its first measurement: an expression over `inputs`, one value
-    /// per event time of any of them.
+    /// `value:` at each selected sensor that has its first measurement: one value per event time (with `align`, per
+    /// bucket, at its beginning) once every input has one for it. An expression with windows has one per event time
+    /// that is the newest of all its inputs.
     Each {
         /// The expression.
         value: Expression,
         /// Measurements that it names, none twice, at least one.
         inputs: Vec<Name>,
+        /// Buckets of this length since 1970 UTC; only where the expression is plain.
+        align: Option<Duration>,
     },
     /// `value:` over named sensors, at a sensor that the registry need not know: one value per event time (with
     /// `align`, per bucket, at its beginning) once every input has one for it.

@@ -2,7 +2,7 @@
 //! the engine's snapshot; the journal and the ledger stay the truth, and a file that cannot be used is only slower.
 //!
 //! ```text
-//! "citywsav"  version u32  length of facts u32  facts (postcard)  CRC-32 of facts u32  engine snapshot
+//! "citywsav"  version u32  length of facts u32  facts (JSON)  CRC-32 of facts u32  engine snapshot
 //! ```
 //!
 //! Files are written under another name, synced and renamed; the newest two are kept. One is written only when
@@ -22,7 +22,7 @@ use citywatch_rules::Snapshot;
 use super::Facts;
 
 const MAGIC: &[u8; 8] = b"citywsav";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEAD: usize = 16;
 const KEPT: usize = 2;
 
@@ -127,7 +127,7 @@ fn position_of(path: &Path) -> Option<Position> {
 
 fn encode(facts: &Facts) -> io::Result<Vec<u8>> {
     let body =
-        postcard::to_stdvec(&(&*facts.in_force, &*facts.registry)).map_err(io::Error::other)?;
+        serde_json::to_vec(&(&*facts.in_force, &*facts.registry)).map_err(io::Error::other)?;
     let length = u32::try_from(body.len()).map_err(io::Error::other)?;
     let mut bytes = Vec::with_capacity(HEAD + body.len() + 4);
     bytes.extend_from_slice(MAGIC);
@@ -159,7 +159,7 @@ fn decode(position: Position, bytes: &[u8]) -> Result<(Arc<Facts>, Vec<u8>), Str
         return Err("it is damaged: its checksum does not match".to_owned());
     }
     let (in_force, registry): (RulesInForce, Registry) =
-        postcard::from_bytes(body).map_err(|error| format!("it is damaged: {error}"))?;
+        serde_json::from_slice(body).map_err(|error| format!("it is damaged: {error}"))?;
     let engine = &bytes[end + 4..];
     let head = Snapshot::inspect(engine).map_err(|error| error.to_string())?;
     if head.position != position {

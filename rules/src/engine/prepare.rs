@@ -88,7 +88,7 @@ impl Program {
 
     fn derive(&mut self, derive: &Derive) {
         match &derive.method {
-            Method::Each { value, inputs } => {
+            Method::Each { value, inputs, .. } => {
                 for measurement in inputs {
                     self.input(*measurement);
                 }
@@ -118,7 +118,12 @@ impl Program {
             Task::Judge(rule) | Task::Contribute(rule, _) | Task::Follow(rule) => {
                 unit_in(rule, measurement)
             }
-            Task::Derive(_) => Name::default(),
+            Task::Derive(derive) => match &derive.method {
+                Method::Each { value, .. } if !value.is_plain() && value.adds(measurement) => {
+                    derive.unit
+                }
+                _ => Name::default(),
+            },
         }
     }
 

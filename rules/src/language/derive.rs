@@ -117,6 +117,7 @@ fn value(source: &mut Source<'_>, node: &Node, align: Option<Duration>) -> Optio
         Method::Each {
             value,
             inputs: checker.inputs,
+            align,
         }
     } else {
         Method::Named {
@@ -172,10 +173,11 @@ impl Checker {
 /// Reports keys that mean nothing for this way of making a series, which would pass for an effect.
 fn fitting(source: &mut Source<'_>, map: &Map, method: &Method, measurement: Option<Name>) {
     let (useless, why, help): (&[&str], _, _) = match method {
+        Method::Each { value, .. } if value.is_plain() => (&[], "", ""),
         Method::Each { .. } => (
             &["align"],
-            "a series at its own sensor has the times of its readings",
-            "leave it out",
+            "a series with windows has the times of its readings",
+            "leave it out, or make a series without windows first and name it here",
         ),
         Method::Named { .. } => (
             &["where"],

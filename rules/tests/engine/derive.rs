@@ -15,6 +15,22 @@ fn each_sensor_makes_one_value_per_event_time_that_all_its_inputs_have() {
 }
 
 #[test]
+fn measurements_of_one_sensor_may_come_one_after_the_other() {
+    check_with(
+        &["{ id: d, measurement: m, value: fin - out }"],
+        OVER,
+        "00:05 a fin=20 @00:01 | 00:05 a fin=30 @00:02 | 00:06 b fin=9 @00:01 | 00:07 a out=5 @00:01 | 00:08 a out=29 @00:02",
+        "00:07 a raise blue | 00:08 a clear blue",
+    );
+    check_with(
+        &["{ id: d, measurement: m, align: 5m, value: fin - out }"],
+        OVER,
+        "00:00 a fin=20 | 00:01 a out=5 | 00:04 a out=50 | 00:05 a fin=5 | 00:06 a out=5",
+        "00:01 a raise blue | 00:06 a clear blue",
+    );
+}
+
+#[test]
 fn an_input_without_a_value_for_that_time_makes_none() {
     check_with(
         &["{ id: d, measurement: m, value: fin - out }"],
@@ -92,6 +108,54 @@ fn derived_units_convert_to_those_of_rules() {
         (counts.unit_errors, counts.readings, counts.late),
         (1, 1, 0)
     );
+}
+
+#[test]
+fn what_is_added_comes_in_one_unit() {
+    let inputs = "00:01 p flow=10[L/s] | 00:01 q flow=36[m3/h] | 00:02 p flow=5[L/s] | 00:02 q flow=36[m3/h]";
+    for (unit, value, expected) in [
+        (
+            "m3/h",
+            "sensor(q, flow) - sensor(p, flow)",
+            "00:02 net raise blue",
+        ),
+        (
+            "",
+            "sensor(q, flow) - sensor(p, flow)",
+            "00:02 net raise blue",
+        ),
+        (
+            "",
+            "(sensor(q, flow) - sensor(p, flow)) / sensor(q, flow) * 20",
+            "00:02 net raise blue",
+        ),
+        // the first one's: 10 L/s are no more than 36 m3/h
+        ("", "sensor(p, flow) - sensor(q, flow)", ""),
+        // a factor is the author's own conversion
+        (
+            "m3/h",
+            "sensor(p, flow) * 3.6 - sensor(q, flow) + 30",
+            "00:01 net raise blue",
+        ),
+    ] {
+        let unit = if unit.is_empty() {
+            String::new()
+        } else {
+            format!("unit: {unit}, ")
+        };
+        let series = format!("{{ id: net, measurement: m, {unit}value: \"{value}\" }}");
+        check_with(&[&series], OVER, inputs, expected);
+    }
+    let series = "{ id: d, measurement: m, unit: cm, value: \"max(fin, 1h) + out\" }";
+    check_with(
+        &[series],
+        OVER,
+        "00:01 a fin=0.1[m],out=1[mm]",
+        "00:01 a raise blue",
+    );
+    let series = "{ id: d, measurement: m, unit: cm, value: fin + out }";
+    let counts = check_with(&[series], OVER, "00:01 a fin=5[m],out=1[kg]", "");
+    assert_eq!(counts.unit_errors, 1);
 }
 
 const NET: &str =

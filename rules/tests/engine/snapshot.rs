@@ -74,7 +74,7 @@ fn every_refusal_says_what_is_wrong_and_what_happens() {
     let errors = [
         refused(b"PNG"),
         refused(&good[..20]),
-        refused(&with(8, 2)),
+        refused(&with(8, 1)),
         refused(&sealed(with(10, 9))),
         refused(&with(40, 1)),
         refused(&sealed(with(30, 2))),

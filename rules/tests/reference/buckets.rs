@@ -16,12 +16,12 @@ fn bucket(time: i64, align: Option<citywatch_model::Duration>) -> i64 {
 }
 
 /// The newest value that was contributed to a bucket under `key`.
-fn in_bucket(
-    heard: &[((Name, Name), i64, f64)],
+fn in_bucket<V: Copy>(
+    heard: &[((Name, Name), i64, V)],
     key: (Name, Name),
     align: Option<citywatch_model::Duration>,
     at: i64,
-) -> Option<f64> {
+) -> Option<V> {
     let heard = heard
         .iter()
         .filter(|(one, time, _)| *one == key && bucket(*time, align) == at);
@@ -30,76 +30,130 @@ fn in_bucket(
         .map(|(_, _, value)| *value)
 }
 
-/// Over named sensors: once every input has a value for a bucket.
-pub fn named(
+/// Over measurements of one sensor, or of named ones: once every input has a value for a bucket.
+pub fn joined(
     world: &World,
     derive: &Derive,
     state: &mut State,
     brought: &Brought,
 ) -> Vec<Observation> {
-    let Method::Named {
-        value,
-        inputs,
-        align,
-    } = &derive.method
-    else {
-        return Vec::new();
+    let (value, align) = match &derive.method {
+        Method::Each { value, align, .. } | Method::Named { value, align, .. } => (value, *align),
+        _ => return Vec::new(),
     };
-    let mut buckets = BTreeSet::new();
+    // where the series is made, and the inputs there
+    let inputs = |sensor: Name| match &derive.method {
+        Method::Each { inputs, .. } => {
+            let here = world.selected(&derive.selector, sensor) && world.spoke(sensor, inputs[0]);
+            let inputs = inputs.iter().map(|input| (sensor, *input));
+            (sensor, inputs.filter(|_| here).collect())
+        }
+        Method::Named { inputs, .. } => (derive.id, inputs.clone()),
+        _ => (sensor, Vec::new()),
+    };
+    let mut buckets = Vec::new();
     for (observation, values) in brought {
+        let (subject, inputs) = inputs(observation.sensor);
         for (one, _) in values {
             let series = (observation.sensor, one.measurement);
-            let unit = if one.measurement == derive.measurement {
-                derive.unit
-            } else {
-                citywatch_model::name("")
-            };
-            if let (true, Some(number)) =
-                (inputs.contains(&series), in_unit(one.value, one.unit, unit))
-            {
-                state
-                    .heard
-                    .push((series, observation.time.millis(), number));
-                buckets.insert(bucket(observation.time.millis(), *align));
+            if inputs.contains(&series) {
+                let time = observation.time.millis();
+                state.heard.push((series, time, (one.value, one.unit)));
+                let found = (subject, bucket(time, align), inputs.clone());
+                if !buckets.contains(&found) {
+                    buckets.push(found);
+                }
             }
         }
     }
     let mut made = Vec::new();
-    for at in buckets {
+    for (subject, at, inputs) in buckets {
         let later = state
             .emitted
-            .get(&derive.id)
+            .get(&subject)
             .is_none_or(|emitted| *emitted < at);
-        let values: Option<BTreeMap<(Name, Name), f64>> = inputs
+        let values: Option<BTreeMap<(Name, Name), (f64, Name)>> = inputs
             .iter()
-            .map(|series| Some((*series, in_bucket(&state.heard, *series, *align, at)?)))
+            .map(|series| Some((*series, in_bucket(&state.heard, *series, align, at)?)))
             .collect();
         if let (true, Some(values)) = (later, values) {
-            state.emitted.insert(derive.id, at);
-            let number = remote_number(value, &values).filter(|number| number.is_finite());
-            made.extend(observation(world, derive, derive.id, at, number));
+            state.emitted.insert(subject, at);
+            let sum = Sum {
+                derive,
+                subject,
+                values,
+            };
+            let number = sum.number(value, derive.unit);
+            let number = number.filter(|number| number.is_finite());
+            made.extend(observation(world, derive, subject, at, number));
         }
     }
     made
 }
 
-fn remote_number(expression: &Expression, values: &BTreeMap<(Name, Name), f64>) -> Option<f64> {
-    use citywatch_rules::ast::Arithmetic::{Add, Divide, Multiply, Subtract};
-    match expression {
-        Expression::Number(number) => Some(*number),
-        Expression::Remote(sensor, measurement) => values.get(&(*sensor, *measurement)).copied(),
-        Expression::Negate(inner) => remote_number(inner, values).map(|number| -number),
-        Expression::Arithmetic(left, operator, right) => {
-            let (left, right) = (remote_number(left, values)?, remote_number(right, values)?);
-            let number = match operator {
-                Add => left + right,
-                Subtract => left - right,
-                Multiply => left * right,
-                Divide => left / right,
-            };
-            number.is_finite().then_some(number)
+struct Sum<'a> {
+    derive: &'a Derive,
+    subject: Name,
+    values: BTreeMap<(Name, Name), (f64, Name)>,
+}
+
+impl Sum<'_> {
+    /// What is added comes in the unit of the series, or where there is none, in that of the first that has one.
+    fn number(&self, expression: &Expression, unit: Name) -> Option<f64> {
+        use citywatch_rules::ast::Arithmetic::{Add, Divide, Multiply, Subtract};
+        let nothing = citywatch_model::name("");
+        match expression {
+            Expression::Number(number) => Some(*number),
+            Expression::Negate(inner) => self.number(inner, unit).map(|number| -number),
+            Expression::Arithmetic(left, operator, right) => {
+                let unit = match operator {
+                    Multiply | Divide => nothing,
+                    Add | Subtract if unit == nothing => {
+                        let mut units = self.units(expression).into_iter();
+                        units.find(|unit| *unit != nothing).unwrap_or(nothing)
+                    }
+                    Add | Subtract => unit,
+                };
+                let (left, right) = (self.number(left, unit)?, self.number(right, unit)?);
+                let number = match operator {
+                    Add => left + right,
+                    Subtract => left - right,
+                    Multiply => left * right,
+                    Divide => left / right,
+                };
+                number.is_finite().then_some(number)
+            }
+            Expression::Remote(_, measurement) | Expression::Newest(measurement) => {
+                let (value, sent) = self.leaf(expression)?;
+                let same = unit == nothing && *measurement == self.derive.measurement;
+                in_unit(value, sent, if same { self.derive.unit } else { unit })
+            }
+            other => panic!("{other:?} in a series over named sensors"),
         }
-        other => panic!("{other:?} in a series over named sensors"),
+    }
+
+    fn leaf(&self, expression: &Expression) -> Option<(f64, Name)> {
+        match expression {
+            Expression::Remote(sensor, measurement) => {
+                self.values.get(&(*sensor, *measurement)).copied()
+            }
+            Expression::Newest(measurement) => {
+                self.values.get(&(self.subject, *measurement)).copied()
+            }
+            _ => None,
+        }
+    }
+
+    /// Of what is added, in order.
+    fn units(&self, expression: &Expression) -> Vec<Name> {
+        use citywatch_rules::ast::Arithmetic::{Add, Subtract};
+        match expression {
+            Expression::Negate(inner) => self.units(inner),
+            Expression::Arithmetic(left, Add | Subtract, right) => {
+                [self.units(left), self.units(right)].concat()
+            }
+            leaf => self.leaf(leaf).into_iter().map(|(_, unit)| unit).collect(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use citywatch_model::{Name, Observation, Time, Value, flags};
 use citywatch_rules::ast::{Derive, Expression, Method};
 use jiff::civil;
 
-use crate::buckets::{named, zones};
+use crate::buckets::{joined, zones};
 use crate::change::same_series;
 use crate::fire::Stations;
 use crate::groups::aggregated;
@@ -24,10 +24,13 @@ pub struct Derivation {
     series: Vec<(Arc<Derive>, State)>,
 }
 
+/// Sensor and measurement, event time, value and unit.
+pub type Heard = ((Name, Name), i64, (f64, Name));
+
 #[derive(Default)]
 pub struct State {
-    /// What was contributed to a series over named sensors: by sensor and measurement, at which event time, which value.
-    pub heard: Vec<((Name, Name), i64, f64)>,
+    /// What was contributed to a series whose inputs wait for each other.
+    pub heard: Vec<Heard>,
     /// To a series over zones: by sensor and zone that it stood in then, at which event time, which value.
     pub zoned: Vec<((Name, Name), i64, f64)>,
     /// The newest bucket that was emitted, by the sensor that it was emitted at.
@@ -80,8 +83,12 @@ impl Derivation {
     fn follow(&mut self, world: &mut World, mut brought: Brought, touched: &mut Touched) {
         for (derive, state) in &mut self.series {
             let made = match &derive.method {
-                Method::Each { value, inputs } => each(world, derive, (value, inputs), &brought),
-                Method::Named { .. } => named(world, derive, state, &brought),
+                Method::Each { value, inputs, .. } if !value.is_plain() => {
+                    windowed(world, derive, (value, inputs), &brought)
+                }
+                Method::Each { .. } | Method::Named { .. } => {
+                    joined(world, derive, state, &brought)
+                }
                 Method::Zones { .. } => zones(world, derive, state, &brought),
                 Method::Daily { .. } => {
                     gather_days(world, derive, state, &brought);
@@ -174,8 +181,8 @@ pub fn observation(
     })
 }
 
-/// At each sensor that has its first input: when one of its inputs brings something new.
-fn each(
+/// With windows, at each sensor that has its first input: when one of its inputs brings something new.
+fn windowed(
     world: &World,
     derive: &Derive,
     (value, inputs): (&Expression, &[Name]),
@@ -192,30 +199,24 @@ fn each(
             *time = (*time).max(observation.time.millis());
         }
     }
+    let sight = |sensor: Name| sight(world, (sensor, inputs), (value, derive.unit));
     // one value per event time, once the last input has arrived for it
     let complete = |sensor: Name, time: i64| {
-        let nothing = citywatch_model::name("");
-        let at = |input: &Name| world.newest(sensor, *input, nothing).map(|(time, _)| time);
+        let sight = sight(sensor);
+        let at = |input: &Name| sight.values(sensor, *input).last().map(|(time, _)| *time);
         inputs.iter().all(|input| at(input) == Some(time))
     };
     times.retain(|sensor, time| complete(*sensor, *time));
     let made = times.into_iter().filter_map(|(sensor, time)| {
-        observation(
-            world,
-            derive,
-            sensor,
-            time,
-            sight(world, sensor, inputs, &NOTHING).number(value),
-        )
+        observation(world, derive, sensor, time, sight(sensor).number(value))
     });
     made.collect()
 }
 
 fn sight<'a>(
     world: &'a World,
-    subject: Name,
-    inputs: &'a [Name],
-    touched: &'a Touched,
+    (subject, inputs): (Name, &'a [Name]),
+    derived: (&'a Expression, Name),
 ) -> Sight<'a> {
     let nothing = citywatch_model::name("");
     let clock = world.clock;
@@ -223,10 +224,11 @@ fn sight<'a>(
         world,
         subject,
         converted: (nothing, nothing),
+        derived: Some(derived),
         inputs,
         clock,
         moment: false,
-        touched,
+        touched: &NOTHING,
         interval: None,
     }
 }

@@ -159,6 +159,7 @@ impl Reference {
             world: &self.world,
             subject,
             converted: (rule.info.measurement, rule.info.unit),
+            derived: None,
             inputs: &rule.inputs,
             clock: self.world.clock,
             moment: touched.is_none(),

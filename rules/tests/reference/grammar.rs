@@ -235,20 +235,23 @@ pub fn derived() -> impl Strategy<Value = Vec<String>> {
         "sensor(s0, m) * 2",
         "sensor(s0, m) / sensor(s0, h)",
     ]);
-    let named = (named, align()).prop_map(|(value, align)| {
-        format!("{{ id: x0, measurement: d, value: '{value}'{align} }}")
+    let unit = || pick(&["", ", unit: m", ", unit: cm"]);
+    let named = (named, align(), unit()).prop_map(|(value, align, unit)| {
+        format!("{{ id: x0, measurement: d{unit}, value: '{value}'{align} }}")
     });
-    let each = pick(&[
-        "m - h",
-        "h / m",
+    let plain = pick(&["m - h", "h / m", "d + m", "d * 2", "(m + h) / h - -m"]);
+    let windowed = pick(&[
         "m + max(h, 30m)",
         "sum(m, 1h)",
         "rise(h, 15m) - m",
-        "d + m",
-        "d * 2",
+        "slope(h, 15m) - m",
     ]);
-    let each = (each, selector()).prop_map(|(value, selector)| {
-        format!("{{ id: x1, measurement: e, value: '{value}'{selector} }}")
+    let each = prop_oneof![
+        (plain, align()).prop_map(|(value, align)| format!("'{value}'{align}")),
+        windowed.prop_map(|value| format!("'{value}'")),
+    ];
+    let each = (each, selector(), unit()).prop_map(|(value, selector, unit)| {
+        format!("{{ id: x1, measurement: e{unit}, value: {value}{selector} }}")
     });
     let zones = (
         pick(&["sum", "mean", "min", "max"]),

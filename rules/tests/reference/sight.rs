@@ -16,6 +16,8 @@ pub struct Sight<'a> {
     pub subject: Name,
     /// Values of this measurement are converted to this unit.
     pub converted: (Name, Name),
+    /// A derived series: what it adds comes in its unit.
+    pub derived: Option<(&'a Expression, Name)>,
     /// Measurements of the subject that the whole rule names.
     pub inputs: &'a [Name],
     /// What time is it?
@@ -42,10 +44,10 @@ impl Sight<'_> {
     }
 
     fn unit_of(&self, measurement: Name) -> Name {
-        if measurement == self.converted.0 {
-            self.converted.1
-        } else {
-            citywatch_model::name("")
+        match self.derived {
+            Some((value, unit)) if value.adds(measurement) => unit,
+            None if measurement == self.converted.0 => self.converted.1,
+            _ => citywatch_model::name(""),
         }
     }
 

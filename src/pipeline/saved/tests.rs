@@ -4,7 +4,9 @@
 
 use std::sync::mpsc;
 
-use citywatch_model::{Body, Record, Registry, RuleSource, RulesInForce, Sensor, Time, name};
+use citywatch_model::{
+    Body, Duration, Record, Registry, RuleSource, RulesInForce, Sensor, Time, name,
+};
 use citywatch_rules::{Engine, Epoch};
 
 use super::*;
@@ -25,6 +27,10 @@ fn facts() -> Facts {
     let mut registry = Registry::default();
     let sensor = Sensor {
         name: "一号井".to_owned(),
+        place: Some((31.2304, 121.4737)),
+        interval: Some(Duration::from_secs(60)),
+        stale_after: Some(Duration::from_millis(300_500)),
+        min: Some(-0.1),
         ..Sensor::unknown(name("g-1"))
     };
     registry.sensors.insert(sensor.id, sensor);

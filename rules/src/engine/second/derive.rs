@@ -1,7 +1,7 @@
-//! A derived series in force: what it remembers, and what it makes of the readings that were filed. The four
-//! ways of making one have files of their own; expressions at a sensor are evaluated like those of rules.
+//! A derived series in force: what it remembers, and what it makes of the readings that were filed. The
+//! ways of making one have files of their own; expressions with windows are evaluated like those of rules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use citywatch_model::{Name, Observation, Time, Value, flags};
@@ -10,7 +10,7 @@ use smallvec::smallvec;
 use super::bring::Filed;
 use super::daily::Daily;
 use super::fire_weather::FireWeather;
-use super::named::Named;
+use super::joined::{self, Input, Joined};
 use super::zones::Zones;
 use crate::ast::{Derive, Method};
 use crate::engine::core::Core;
@@ -28,8 +28,9 @@ pub(super) struct Deriver {
 
 #[derive(Debug)]
 enum State {
-    Each,
-    Named(Named),
+    /// The inputs, and what waits by the sensor at which the series is made.
+    Joined(Vec<Input>, BTreeMap<Name, Joined>),
+    Windowed,
     Zones(Zones),
     Daily(Daily),
     FireWeather(Box<FireWeather>),
@@ -49,8 +50,17 @@ impl Deriver {
     /// `held` is the same series as it was in force before.
     pub(super) fn new(derive: &Arc<Derive>, slot: Option<u32>, held: Option<Deriver>) -> Deriver {
         let fresh = || match &derive.method {
-            Method::Each { .. } => State::Each,
-            Method::Named { .. } => State::Named(Named::default()),
+            Method::Each { value, inputs, .. } if value.is_plain() => {
+                let inputs = inputs.iter().map(|measurement| (None, *measurement));
+                State::Joined(inputs.collect(), BTreeMap::new())
+            }
+            Method::Each { .. } => State::Windowed,
+            Method::Named { inputs, .. } => {
+                let inputs = inputs
+                    .iter()
+                    .map(|(sensor, measurement)| (Some(*sensor), *measurement));
+                State::Joined(inputs.collect(), BTreeMap::new())
+            }
             Method::Zones { .. } => State::Zones(Zones::default()),
             Method::Daily { .. } => State::Daily(Daily::default()),
             Method::FireWeather(_) => State::FireWeather(Box::default()),
@@ -65,8 +75,8 @@ impl Deriver {
     /// Keeps what it remembers.
     pub(super) fn write(&self, to: &mut Writer) {
         match &self.state {
-            State::Each => {}
-            State::Named(named) => named.write(to),
+            State::Windowed => {}
+            State::Joined(_, held) => held.write(to),
             State::Zones(zones) => zones.write(to),
             State::Daily(daily) => daily.write(to),
             State::FireWeather(weather) => weather.write(to),
@@ -76,16 +86,11 @@ impl Deriver {
     /// Takes in what was kept, read up to `clock`.
     pub(super) fn read(&mut self, clock: Time, from: &mut Reader<'_>) -> Result<(), Damaged> {
         match &mut self.state {
-            State::Each => {}
-            State::Named(named) => {
-                *named = Kept::read(from)?;
-                let Method::Named { inputs, .. } = &self.derive.method else {
-                    return Ok(());
-                };
-                ensure(
-                    named.fits(inputs.len()),
-                    "a derived series waits for others",
-                )?;
+            State::Windowed => {}
+            State::Joined(inputs, held) => {
+                *held = Kept::read(from)?;
+                let fit = held.values().all(|joined| joined.fits(inputs));
+                ensure(fit, "a derived series waits for others")?;
             }
             State::Zones(zones) => *zones = Kept::read(from)?,
             State::Daily(daily) => *daily = Kept::read(from)?,
@@ -124,8 +129,13 @@ impl Deriver {
             moment,
         };
         match &mut self.state {
-            State::Each => each(&mut making),
-            State::Named(named) => named.make(&mut making),
+            State::Joined(inputs, held) => match &self.derive.method {
+                Method::Each { value, align, .. } | Method::Named { value, align, .. } => {
+                    joined::make(held, &mut making, inputs, (value, *align))
+                }
+                _ => Vec::new(),
+            },
+            State::Windowed => windowed(&mut making),
             State::Zones(zones) => zones.make(&mut making),
             State::Daily(daily) => daily.make(&mut making),
             State::FireWeather(weather) => weather.make(&mut making),
@@ -135,7 +145,7 @@ impl Deriver {
     /// When the next moment is.
     pub(super) fn next(&self) -> Option<Time> {
         match &self.state {
-            State::Each | State::Named(_) | State::Zones(_) => None,
+            State::Joined(..) | State::Windowed | State::Zones(_) => None,
             State::Daily(daily) => daily.next(),
             State::FireWeather(weather) => weather.next(),
         }
@@ -149,7 +159,9 @@ impl Deriver {
     /// The sensor is gone.
     pub(super) fn forget(&mut self, sensor: Name) {
         match &mut self.state {
-            State::Each | State::Named(_) | State::Zones(_) => {}
+            State::Joined(_, held) if self.slot.is_some() => drop(held.remove(&sensor)),
+            State::Joined(..) => {}
+            State::Windowed | State::Zones(_) => {}
             State::Daily(daily) => daily.retain(|held| held != sensor),
             State::FireWeather(weather) => weather.retain(|held| held != sensor),
         }
@@ -163,7 +175,8 @@ impl Deriver {
             place.is_some_and(|place| bound_place(core, *place, slot).is_some())
         };
         match &mut self.state {
-            State::Each | State::Named(_) | State::Zones(_) => {}
+            State::Joined(_, held) => held.retain(|sensor, _| selected(*sensor)),
+            State::Windowed | State::Zones(_) => {}
             State::Daily(daily) => daily.retain(selected),
             State::FireWeather(weather) => weather.retain(selected),
         }
@@ -225,8 +238,9 @@ pub(super) fn bound_place(core: &Core, place: u32, slot: u32) -> Option<usize> {
     bounds.iter().position(|bound| bound.slot == slot)
 }
 
-/// An expression over what the same sensor measures, one value per event time that all its inputs have.
-fn each(making: &mut Making<'_>) -> Vec<Observation> {
+/// An expression with windows over what the same sensor measures, one value per event time that is the newest of all
+/// its inputs.
+fn windowed(making: &mut Making<'_>) -> Vec<Observation> {
     let places: BTreeSet<u32> = making.filed.iter().map(|filed| filed.place).collect();
     let mut made = Vec::new();
     for place in places {

@@ -14,7 +14,7 @@ mod fire_weather;
 mod fwi;
 mod install;
 mod interest;
-mod named;
+mod joined;
 mod snapshot;
 mod zones;
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use citywatch_model::{Duration, Name, Observation, Time};
 
 use super::derive::Making;
-use super::named::{WAITING, bucket};
+use super::joined::{WAITING, bucket};
 use crate::ast::Method;
 use crate::engine::around::aggregated;
 use crate::engine::ground::Land;

@@ -36,7 +36,7 @@ use super::second::Second;
 
 const MAGIC: &[u8; 8] = b"citywsnp";
 /// Version of the layout.
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 /// To be raised whenever the same bytes would mean another state: when windows, proofs, derived series or the
 /// order in which rules are prepared change.
 const MEANING: u32 = 3;
