@@ -8,11 +8,12 @@ use smallvec::SmallVec;
 
 use super::blocks::Block;
 use super::names::NameCache;
-use super::{BadRow, Batch, empty_observation};
+use super::{BadRow, Batch, empty_observation, timestamp};
 use crate::decode::{
     Context, DEFAULT_MAX_PAYLOAD, DEFAULT_MEASUREMENT, DecodedObservation, Format, decode,
     plain_reading,
 };
+use crate::rejected::{Reason, Rejection};
 
 const MAX_SENSOR_BYTES: usize = 128;
 const MAX_NAME_BYTES: usize = 64;
@@ -103,6 +104,9 @@ impl JsonLines {
     fn plain(&mut self, text: &str) -> Option<(Observation, usize)> {
         let (plain, length) =
             plain_reading(text).filter(|(_, length)| *length <= DEFAULT_MAX_PAYLOAD)?;
+        if !timestamp::is_within(plain.time) {
+            return None;
+        }
         let names = &mut self.names;
         let sensor = names.sensors.find(plain.sensor.as_bytes()).ok()?;
         let measurement = match plain.measurement.filter(|name| !name.is_empty()) {
@@ -167,6 +171,18 @@ fn context(registry: &Registry) -> Context<'_> {
     }
 }
 
+/// Live, such a reading is taken with the time of its arrival, and flagged; recorded ones have nothing else to go by.
+fn beyond(decoded: &DecodedObservation<'_>) -> Rejection {
+    Rejection {
+        index: decoded.index,
+        reason: Reason::BadTime,
+        detail: format!(
+            "`ts` of sensor `{}` lies outside the years 0 to 9999: write seconds or milliseconds since 1970, not micro- or nanoseconds",
+            decoded.sensor
+        ),
+    }
+}
+
 impl Names {
     #[inline]
     fn observation(&mut self, decoded: &DecodedObservation<'_>) -> Result<Observation, String> {
@@ -176,6 +192,9 @@ impl Names {
         let time = decoded
             .time
             .ok_or("there is no `ts`: recorded readings need their time")?;
+        if !timestamp::is_within(time) {
+            return Err(beyond(decoded).to_string());
+        }
         let mut observation = empty_observation(sensor, time);
         for value in &decoded.values {
             let measurement = (self.measurements.find_again(value.measurement.as_bytes()))

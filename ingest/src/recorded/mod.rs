@@ -12,6 +12,7 @@ use crate::decode::DEFAULT_MAX_PAYLOAD;
 use blocks::{Block, Blocks};
 
 mod blocks;
+mod csv_lines;
 mod csv_rows;
 mod json_lines;
 mod names;
@@ -60,6 +61,14 @@ pub enum RecordedError {
         /// What is missing.
         column: &'static str,
     },
+    /// The header of a CSV names a column twice.
+    #[error("recorded data {}: the header names the column {column} twice: keep one of them, or give the other another name", .file.display())]
+    Twice {
+        /// The file.
+        file: PathBuf,
+        /// What stands twice.
+        column: String,
+    },
 }
 
 /// Is told each bad row.
@@ -91,7 +100,7 @@ pub struct Report {
 /// is out of order in its own file comes as it stands: late.
 ///
 /// # Errors
-/// A file that cannot be opened, whose ending tells no format, or whose header lacks a column.
+/// A file that cannot be opened, whose ending tells no format, or whose header lacks a column or names one twice.
 pub fn open(paths: &[PathBuf], options: Options) -> Result<Recorded, RecordedError> {
     let progress = Arc::new(Progress::default());
     let open = |path: &PathBuf| {
