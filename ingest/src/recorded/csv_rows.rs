@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use citywatch_model::{Name, Observation, Time, Value};
 
+use super::ahead::Ahead;
 use super::csv_lines::CsvLines;
 use super::names::NameCache;
 use super::{BadRow, Batch, RecordedError, empty_observation, timestamp};
@@ -26,6 +27,8 @@ pub(super) struct CsvRows {
     units: NameCache,
     /// The time of the row before, as written and as read: neighbours mostly share it.
     last_time: (Vec<u8>, Time),
+    ahead: Ahead,
+    odd: Vec<BadRow>,
     open: Option<Observation>,
     ended: bool,
 }
@@ -63,6 +66,8 @@ impl CsvRows {
             measurements: NameCache::new(MAX_MEASUREMENT_BYTES),
             units: NameCache::new(MAX_UNIT_BYTES),
             last_time: (Vec::new(), Time::MIN),
+            ahead: Ahead::default(),
+            odd: Vec::new(),
             open: None,
             ended: false,
         })
@@ -132,6 +137,12 @@ impl CsvRows {
 
     /// Adds the row to the open observation, or gives that out and opens the next.
     fn add(&mut self, row: Row) -> Option<Observation> {
+        if let Some((line, message)) = self.ahead.row(row.sensor, row.time, self.lines.number()) {
+            self.odd.push(BadRow {
+                line,
+                ..self.bad(message)
+            });
+        }
         match &mut self.open {
             Some(open)
                 if open.sensor == row.sensor
@@ -183,7 +194,7 @@ impl Iterator for CsvRows {
     fn next(&mut self) -> Option<Batch> {
         let mut batch = Batch {
             observations: Vec::with_capacity(BATCH),
-            bad: Vec::new(),
+            ..Batch::default()
         };
         while batch.observations.len() < BATCH && batch.bad.len() < BATCH {
             match self.read_on() {
@@ -192,6 +203,7 @@ impl Iterator for CsvRows {
                 None => break,
             }
         }
+        batch.odd = std::mem::take(&mut self.odd);
         (!batch.observations.is_empty() || !batch.bad.is_empty()).then_some(batch)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use citywatch_model::{Name, NameMap, Observation, Registry, Time, Value, name};
 use smallvec::SmallVec;
 
+use super::ahead::Ahead;
 use super::blocks::Block;
 use super::names::NameCache;
 use super::{BadRow, Batch, empty_observation, timestamp};
@@ -55,8 +56,10 @@ impl JsonLines {
     pub(super) fn read(&mut self, block: &Block) -> Batch {
         let mut batch = Batch {
             observations: Vec::with_capacity(block.bytes.len() / USUAL_LINE),
-            bad: Vec::new(),
+            ..Batch::default()
         };
+        // blocks are read apart from each other
+        let (mut ahead, mut taken) = (Ahead::default(), 0);
         let mut number = block.line;
         match std::str::from_utf8(&block.bytes) {
             Ok(mut text) => {
@@ -73,6 +76,10 @@ impl JsonLines {
                         }
                     };
                     text = text.get(length + 1..).unwrap_or_default();
+                    if batch.observations.len() > taken {
+                        taken = batch.observations.len();
+                        self.look_ahead(&mut ahead, number, &mut batch);
+                    }
                     number += 1;
                 }
             }
@@ -89,6 +96,17 @@ impl JsonLines {
             batch.bad.push(self.bad(number, message));
         }
         batch
+    }
+
+    /// Of a line of several observations the last stands for all.
+    #[inline]
+    fn look_ahead(&self, ahead: &mut Ahead, number: u64, batch: &mut Batch) {
+        let Some(last) = batch.observations.last() else {
+            return;
+        };
+        if let Some((line, message)) = ahead.row(last.sensor, last.time, number) {
+            batch.odd.push(self.bad(line, message));
+        }
     }
 
     fn bad(&self, line: u64, message: String) -> BadRow {

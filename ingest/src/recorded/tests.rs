@@ -27,11 +27,15 @@ fn read(files: &[(&str, &[u8])], threads: usize) -> String {
         fs::write(path, content).unwrap();
     }
     let bad = Arc::new(Mutex::new(String::new()));
-    let told = Arc::clone(&bad);
-    let options = Options {
-        on_bad_row: Some(Box::new(move |row| {
+    let teller = || -> Option<OnBadRow> {
+        let told = Arc::clone(&bad);
+        Some(Box::new(move |row| {
             writeln!(told.lock().unwrap(), "{row}").unwrap()
-        })),
+        }))
+    };
+    let options = Options {
+        on_bad_row: teller(),
+        on_odd_row: teller(),
         threads,
         ..Options::default()
     };
@@ -162,6 +166,37 @@ fn a_time_that_no_calendar_holds_is_bad() {
         ("a.jsonl", micros.as_bytes()),
         ("b.jsonl", nanos.as_bytes()),
         ("c.csv", csv),
+    ]));
+}
+
+#[test]
+fn a_mistyped_year_is_told() {
+    let rows = |rows: &[(&str, &str)]| {
+        let row = |(time, sensor): &(&str, &str)| format!("{time}T00:00:00Z,{sensor},x,1\n");
+        let rows: String = rows.iter().map(row).collect();
+        format!("time,sensor_id,measurement,value\n{rows}")
+    };
+    let typed = rows(&[
+        ("2026-01-01", "a"),
+        ("2026-01-01", "b"),
+        ("2926-01-02", "a"),
+        ("2026-01-02", "b"),
+        ("2026-01-03", "a"),
+    ]);
+    let first = rows(&[("2062-01-01", "a"), ("2026-01-02", "a")]);
+    // neither a pause of years nor one sensor behind the other is a slip
+    let lawful = rows(&[
+        ("2015-01-01", "a"),
+        ("2020-01-01", "a"),
+        ("2015-01-01", "b"),
+    ]);
+    let line = |ts: &str| format!("{{\"sensor\":\"a\",\"ts\":\"{ts}T00:00:00Z\",\"value\":1}}\n");
+    let lines = line("2026-01-01") + &line("2926-01-02") + &line("2026-01-03");
+    insta::assert_snapshot!(check(&[
+        ("a.csv", typed.as_bytes()),
+        ("b.csv", first.as_bytes()),
+        ("c.csv", lawful.as_bytes()),
+        ("d.jsonl", lines.as_bytes()),
     ]));
 }
 
