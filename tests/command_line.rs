@@ -109,6 +109,31 @@ fn a_configuration_with_an_unknown_key_names_it_and_its_line() {
     }
 }
 
+/// `check` of a folder with these files and a configuration that names those of a bundle among them.
+fn check(files: &[(&str, &str)], config: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        file(&folder, name, text);
+    }
+    let config = file(&folder, "citywatch.toml", config);
+    support::run(&["check", "--config", &config])
+}
+
+#[test]
+fn a_bundle_that_run_refuses_does_not_check_out() {
+    let planned = RULES.replace("unit: m,", "unit: m, plan: noplan,");
+    let output = check(
+        &[("rules.yaml", &planned)],
+        "[bundle]\nrules = [\"rules.yaml\"]\n",
+    );
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(
+        errors.contains("rules.yaml:2: rule `t.high` names the plan `noplan`"),
+        "{errors}"
+    );
+}
+
 #[test]
 fn wrong_usage_ends_with_2() {
     for arguments in [

@@ -71,11 +71,16 @@ pub fn judge(bundle: &Bundle) -> Result<Tested, Vec<Mistake>> {
             .plan
             .filter(|plan| !bundle.directory.plans.contains_key(plan))
         {
-            let place = bundle.place_of(rule.info.id.as_str());
-            mistakes.push(Mistake::of_file(
-                &place,
-                &format!("rule `{}` names the plan `{plan}`, which plans.yaml does not hold: add the plan, or leave `plan` out", rule.info.id),
-            ));
+            let (file, line) = bundle.place_of(rule.info.id.as_str());
+            let message = format!(
+                "rule `{}` names the plan `{plan}`, which plans.yaml does not hold: add the plan, or leave `plan` out",
+                rule.info.id
+            );
+            let mistake = Mistake {
+                line,
+                ..Mistake::of_file(&file, &message)
+            };
+            mistakes.push(mistake.written());
         }
     }
     let tested = match citywatch_rules::run_scenarios(&bundle.shown_sources()) {
@@ -108,16 +113,16 @@ impl Bundle {
         sources(&self.files, |file| &file.shown)
     }
 
-    /// The name in messages of the file that holds the rule.
-    fn place_of(&self, rule: &str) -> String {
+    /// The name in messages of the file that holds the rule, and the line, from 1, where it begins there.
+    pub fn place_of(&self, rule: &str) -> (String, Option<u32>) {
         let rules = self.files.iter().filter(|file| file.part == Part::Rules);
-        let mut holding = rules.filter(|file| {
+        let mut holding = rules.filter_map(|file| {
             let places = citywatch_rules::rule_places(&file.text);
-            places.iter().any(|(id, _)| id.as_str() == rule)
+            let (_, bytes) = places.into_iter().find(|(id, _)| id.as_str() == rule)?;
+            let line = 1 + file.text[..bytes.start].matches('\n').count();
+            Some((file.shown.clone(), u32::try_from(line).ok()))
         });
-        holding
-            .next()
-            .map_or_else(String::new, |file| file.shown.clone())
+        holding.next().unwrap_or_default()
     }
 }
 

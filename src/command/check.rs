@@ -97,7 +97,7 @@ impl Report {
                     bundle.directory.departments.len(),
                     bundle.rules.rules.len()
                 );
-                self.check_rules(&bundle.shown_sources());
+                self.judge(&bundle);
             }
             Err(problems) => problems.iter().for_each(|problem| self.problem(problem)),
         }
@@ -129,15 +129,18 @@ impl Report {
         }
     }
 
+    /// What the service judges before it puts a bundle in force.
+    fn judge(&mut self, bundle: &Bundle) {
+        match bundle::judge(bundle) {
+            Ok(tested) => told_tests(tested.passed, bundle.sources().len(), 0),
+            Err(mistakes) => mistakes.iter().for_each(|mistake| self.problem(mistake)),
+        }
+    }
+
     fn check_rules(&mut self, sources: &[RuleSource]) {
         match citywatch_rules::run_scenarios(sources) {
             Ok(report) => {
-                println!(
-                    "{} tests in {} rule files passed, {} failed",
-                    report.passed,
-                    sources.len(),
-                    report.failed.len()
-                );
+                told_tests(report.passed, sources.len(), report.failed.len());
                 report
                     .failed
                     .iter()
@@ -165,6 +168,10 @@ impl Report {
             }
         }
     }
+}
+
+fn told_tests(passed: usize, files: usize, failed: usize) {
+    println!("{passed} tests in {files} rule files passed, {failed} failed");
 }
 
 /// An archive that does not answer now is no mistake of the configuration, and the service starts without it.

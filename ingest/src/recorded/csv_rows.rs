@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use citywatch_model::{Name, Observation, Time, Value};
 
+use super::ahead::Ahead;
+use super::csv_lines::CsvLines;
 use super::names::NameCache;
 use super::{BadRow, Batch, RecordedError, empty_observation, timestamp};
 use crate::decode::plain_number;
@@ -18,14 +20,15 @@ const BATCH: usize = 1_024;
 
 pub(super) struct CsvRows {
     file: PathBuf,
-    reader: csv::Reader<Box<dyn BufRead + Send>>,
-    record: csv::ByteRecord,
+    lines: CsvLines,
     columns: Columns,
     sensors: NameCache,
     measurements: NameCache,
     units: NameCache,
     /// The time of the row before, as written and as read: neighbours mostly share it.
     last_time: (Vec<u8>, Time),
+    ahead: Ahead,
+    odd: Vec<BadRow>,
     open: Option<Observation>,
     ended: bool,
 }
@@ -50,44 +53,39 @@ impl CsvRows {
         file: &Path,
         input: Box<dyn BufRead + Send>,
     ) -> Result<CsvRows, RecordedError> {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(input);
-        let mut record = csv::ByteRecord::new();
-        if let Err(error) = reader.read_byte_record(&mut record) {
-            let source = std::io::Error::other(error);
-            return Err(RecordedError::Open {
-                file: file.to_owned(),
-                source,
-            });
-        }
-        let columns = Columns::find(file, &record)?;
+        let lines = CsvLines::new(input).map_err(|error| RecordedError::Open {
+            file: file.to_owned(),
+            source: std::io::Error::other(error),
+        })?;
+        let columns = Columns::find(file, lines.line())?;
         Ok(CsvRows {
             file: file.to_owned(),
-            reader,
-            record,
+            lines,
             columns,
             sensors: NameCache::new(MAX_SENSOR_BYTES),
             measurements: NameCache::new(MAX_MEASUREMENT_BYTES),
             units: NameCache::new(MAX_UNIT_BYTES),
             last_time: (Vec::new(), Time::MIN),
+            ahead: Ahead::default(),
+            odd: Vec::new(),
             open: None,
             ended: false,
         })
     }
 
-    fn bad(&self, line: u64, message: String) -> BadRow {
+    /// About the line that was read last.
+    fn bad(&self, message: String) -> BadRow {
         BadRow {
             file: self.file.clone(),
-            line,
+            line: self.lines.number(),
             message,
         }
     }
 
     /// The row that was read last.
-    fn row(&mut self) -> Result<Row, BadRow> {
-        let field = |index: usize| self.record.get(index).unwrap_or_default().trim_ascii();
+    fn row(&mut self) -> Result<Row, String> {
+        let fields = self.lines.fields()?;
+        let field = |index: usize| fields.get(index).unwrap_or_default().trim_ascii();
         let time = field(self.columns.time);
         let parsed = if time == self.last_time.0.as_slice() {
             Some(self.last_time.1)
@@ -134,11 +132,17 @@ impl CsvRows {
                 },
             },
         };
-        Err(self.bad(self.record.position().map_or(0, csv::Position::line), wrong))
+        Err(wrong)
     }
 
     /// Adds the row to the open observation, or gives that out and opens the next.
     fn add(&mut self, row: Row) -> Option<Observation> {
+        if let Some((line, message)) = self.ahead.row(row.sensor, row.time, self.lines.number()) {
+            self.odd.push(BadRow {
+                line,
+                ..self.bad(message)
+            });
+        }
         match &mut self.open {
             Some(open)
                 if open.sensor == row.sensor
@@ -162,22 +166,21 @@ impl CsvRows {
     /// Reads on until there is an observation, or a bad row.
     fn read_on(&mut self) -> Option<Result<Observation, BadRow>> {
         while !self.ended {
-            match self.reader.read_byte_record(&mut self.record) {
+            match self.lines.read() {
                 Ok(true) => match self.row() {
                     Ok(row) => {
                         if let Some(complete) = self.add(row) {
                             return Some(Ok(complete));
                         }
                     }
-                    Err(bad) => return Some(Err(bad)),
+                    Err(wrong) => return Some(Err(self.bad(wrong))),
                 },
                 Ok(false) => self.ended = true,
                 Err(error) => {
                     self.ended = true;
-                    let line = self.reader.position().line();
                     let message =
                         format!("cannot be read further: {error}: what follows is missing");
-                    return Some(Err(self.bad(line, message)));
+                    return Some(Err(self.bad(message)));
                 }
             }
         }
@@ -191,7 +194,7 @@ impl Iterator for CsvRows {
     fn next(&mut self) -> Option<Batch> {
         let mut batch = Batch {
             observations: Vec::with_capacity(BATCH),
-            bad: Vec::new(),
+            ..Batch::default()
         };
         while batch.observations.len() < BATCH && batch.bad.len() < BATCH {
             match self.read_on() {
@@ -200,6 +203,7 @@ impl Iterator for CsvRows {
                 None => break,
             }
         }
+        batch.odd = std::mem::take(&mut self.odd);
         (!batch.observations.is_empty() || !batch.bad.is_empty()).then_some(batch)
     }
 }
@@ -210,6 +214,15 @@ impl Columns {
             .iter()
             .map(|name| lossy(name).trim_start_matches('\u{feff}').trim().to_owned())
             .collect();
+        let mut named = names.iter().filter(|name| !name.is_empty());
+        if let Some(column) =
+            named.find(|name| names.iter().filter(|other| other == name).count() > 1)
+        {
+            return Err(RecordedError::Twice {
+                file: file.to_owned(),
+                column: column.clone(),
+            });
+        }
         let find = |column: &'static str| names.iter().position(|name| name == column);
         let need = |column: &'static str| {
             let missing = || RecordedError::Header {

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use citywatch_model::{Name, NameMap, Observation, Registry, Time, Value, name};
 use smallvec::SmallVec;
 
+use super::ahead::Ahead;
 use super::blocks::Block;
 use super::names::NameCache;
-use super::{BadRow, Batch, empty_observation};
+use super::{BadRow, Batch, empty_observation, timestamp};
 use crate::decode::{
     Context, DEFAULT_MAX_PAYLOAD, DEFAULT_MEASUREMENT, DecodedObservation, Format, decode,
     plain_reading,
 };
+use crate::rejected::{Reason, Rejection};
 
 const MAX_SENSOR_BYTES: usize = 128;
 const MAX_NAME_BYTES: usize = 64;
@@ -54,8 +56,10 @@ impl JsonLines {
     pub(super) fn read(&mut self, block: &Block) -> Batch {
         let mut batch = Batch {
             observations: Vec::with_capacity(block.bytes.len() / USUAL_LINE),
-            bad: Vec::new(),
+            ..Batch::default()
         };
+        // blocks are read apart from each other
+        let (mut ahead, mut taken) = (Ahead::default(), 0);
         let mut number = block.line;
         match std::str::from_utf8(&block.bytes) {
             Ok(mut text) => {
@@ -72,6 +76,10 @@ impl JsonLines {
                         }
                     };
                     text = text.get(length + 1..).unwrap_or_default();
+                    if batch.observations.len() > taken {
+                        taken = batch.observations.len();
+                        self.look_ahead(&mut ahead, number, &mut batch);
+                    }
                     number += 1;
                 }
             }
@@ -90,6 +98,17 @@ impl JsonLines {
         batch
     }
 
+    /// Of a line of several observations the last stands for all.
+    #[inline]
+    fn look_ahead(&self, ahead: &mut Ahead, number: u64, batch: &mut Batch) {
+        let Some(last) = batch.observations.last() else {
+            return;
+        };
+        if let Some((line, message)) = ahead.row(last.sensor, last.time, number) {
+            batch.odd.push(self.bad(line, message));
+        }
+    }
+
     fn bad(&self, line: u64, message: String) -> BadRow {
         BadRow {
             file: self.file.clone(),
@@ -103,6 +122,9 @@ impl JsonLines {
     fn plain(&mut self, text: &str) -> Option<(Observation, usize)> {
         let (plain, length) =
             plain_reading(text).filter(|(_, length)| *length <= DEFAULT_MAX_PAYLOAD)?;
+        if !timestamp::is_within(plain.time) {
+            return None;
+        }
         let names = &mut self.names;
         let sensor = names.sensors.find(plain.sensor.as_bytes()).ok()?;
         let measurement = match plain.measurement.filter(|name| !name.is_empty()) {
@@ -167,6 +189,18 @@ fn context(registry: &Registry) -> Context<'_> {
     }
 }
 
+/// Live, such a reading is taken with the time of its arrival, and flagged; recorded ones have nothing else to go by.
+fn beyond(decoded: &DecodedObservation<'_>) -> Rejection {
+    Rejection {
+        index: decoded.index,
+        reason: Reason::BadTime,
+        detail: format!(
+            "`ts` of sensor `{}` lies outside the years 0 to 9999: write seconds or milliseconds since 1970, not micro- or nanoseconds",
+            decoded.sensor
+        ),
+    }
+}
+
 impl Names {
     #[inline]
     fn observation(&mut self, decoded: &DecodedObservation<'_>) -> Result<Observation, String> {
@@ -176,6 +210,9 @@ impl Names {
         let time = decoded
             .time
             .ok_or("there is no `ts`: recorded readings need their time")?;
+        if !timestamp::is_within(time) {
+            return Err(beyond(decoded).to_string());
+        }
         let mut observation = empty_observation(sensor, time);
         for value in &decoded.values {
             let measurement = (self.measurements.find_again(value.measurement.as_bytes()))

@@ -11,7 +11,9 @@ use citywatch_model::{Observation, Registry, Time};
 use crate::decode::DEFAULT_MAX_PAYLOAD;
 use blocks::{Block, Blocks};
 
+mod ahead;
 mod blocks;
+mod csv_lines;
 mod csv_rows;
 mod json_lines;
 mod names;
@@ -60,9 +62,17 @@ pub enum RecordedError {
         /// What is missing.
         column: &'static str,
     },
+    /// The header of a CSV names a column twice.
+    #[error("recorded data {}: the header names the column {column} twice: keep one of them, or give the other another name", .file.display())]
+    Twice {
+        /// The file.
+        file: PathBuf,
+        /// What stands twice.
+        column: String,
+    },
 }
 
-/// Is told each bad row.
+/// Is told each bad row, or each odd one.
 pub type OnBadRow = Box<dyn FnMut(&BadRow) + Send>;
 
 /// How recorded data are read.
@@ -72,6 +82,8 @@ pub struct Options {
     pub registry: Arc<Registry>,
     /// Called with each bad row; without it they are only counted.
     pub on_bad_row: Option<OnBadRow>,
+    /// Called with each row that is taken and yet mostly a slip, such as one with a mistyped year.
+    pub on_odd_row: Option<OnBadRow>,
     /// Threads that read each `.jsonl` file; with 0 it is read where the observations are taken.
     pub threads: usize,
 }
@@ -91,7 +103,7 @@ pub struct Report {
 /// is out of order in its own file comes as it stands: late.
 ///
 /// # Errors
-/// A file that cannot be opened, whose ending tells no format, or whose header lacks a column.
+/// A file that cannot be opened, whose ending tells no format, or whose header lacks a column or names one twice.
 pub fn open(paths: &[PathBuf], options: Options) -> Result<Recorded, RecordedError> {
     let progress = Arc::new(Progress::default());
     let open = |path: &PathBuf| {
@@ -108,6 +120,7 @@ pub fn open(paths: &[PathBuf], options: Options) -> Result<Recorded, RecordedErr
         progress,
         report: Report::default(),
         on_bad_row: options.on_bad_row,
+        on_odd_row: options.on_odd_row,
     })
 }
 
@@ -117,6 +130,7 @@ pub struct Recorded {
     progress: Arc<Progress>,
     report: Report,
     on_bad_row: Option<OnBadRow>,
+    on_odd_row: Option<OnBadRow>,
 }
 
 impl Recorded {
@@ -139,7 +153,12 @@ impl Recorded {
             while lane.next.is_none() && !lane.ended {
                 lane.next = lane.ready.next();
                 if lane.next.is_none() {
-                    lane.read_on(&mut self.report, &mut self.on_bad_row);
+                    let Some(batch) = lane.read_on() else {
+                        continue;
+                    };
+                    self.report.bad_rows += batch.bad.len() as u64;
+                    tell(&batch.bad, &mut self.on_bad_row);
+                    tell(&batch.odd, &mut self.on_odd_row);
                 }
             }
         }
@@ -178,17 +197,21 @@ struct Lane {
 }
 
 impl Lane {
+    /// The next batch, its observations taken out; `None` at the end.
     #[cold]
-    fn read_on(&mut self, report: &mut Report, on_bad_row: &mut Option<OnBadRow>) {
-        let Some(batch) = self.rows.next() else {
+    fn read_on(&mut self) -> Option<Batch> {
+        let Some(mut batch) = self.rows.next() else {
             self.ended = true;
-            return;
+            return None;
         };
-        self.ready = batch.observations.into_iter();
-        report.bad_rows += batch.bad.len() as u64;
-        if let Some(tell) = on_bad_row {
-            batch.bad.iter().for_each(tell);
-        }
+        self.ready = std::mem::take(&mut batch.observations).into_iter();
+        Some(batch)
+    }
+}
+
+fn tell(rows: &[BadRow], listener: &mut Option<OnBadRow>) {
+    if let Some(tell) = listener {
+        rows.iter().for_each(tell);
     }
 }
 
@@ -197,6 +220,8 @@ impl Lane {
 struct Batch {
     observations: Vec<Observation>,
     bad: Vec<BadRow>,
+    /// Rows that were taken and look like a slip.
+    odd: Vec<BadRow>,
 }
 
 type Rows = Box<dyn Iterator<Item = Batch> + Send>;

@@ -27,11 +27,15 @@ fn read(files: &[(&str, &[u8])], threads: usize) -> String {
         fs::write(path, content).unwrap();
     }
     let bad = Arc::new(Mutex::new(String::new()));
-    let told = Arc::clone(&bad);
-    let options = Options {
-        on_bad_row: Some(Box::new(move |row| {
+    let teller = || -> Option<OnBadRow> {
+        let told = Arc::clone(&bad);
+        Some(Box::new(move |row| {
             writeln!(told.lock().unwrap(), "{row}").unwrap()
-        })),
+        }))
+    };
+    let options = Options {
+        on_bad_row: teller(),
+        on_odd_row: teller(),
         threads,
         ..Options::default()
     };
@@ -119,6 +123,84 @@ fn bad_rows_are_told_and_counted() {
 }
 
 #[test]
+fn a_row_of_another_length_is_bad() {
+    insta::assert_snapshot!(check(&[(
+        "a.csv",
+        b"time,sensor_id,measurement,value,unit,note\n\
+          2026-01-01T00:00:00Z,a,depth,1,m,\n\
+          2026-01-01T00:00:01Z,a,depth,0.3\n\
+          2026-01-01T00:00:02Z,a,depth,1,5,m,\n\
+          2026-01-01T00:00:03Z,a,depth,2,m,\"one, \"\"two\"\"\"\n",
+    )]));
+}
+
+#[test]
+fn a_stray_quote_spoils_its_line_only() {
+    insta::assert_snapshot!(check(&[
+        (
+            "a.csv",
+            b"\"time\",\"sensor_id\",\"hazard\",\"measurement\",\"value\"\n\
+              2026-01-01T00:00:00Z,a,\"flood,depth,1\n\
+              2026-01-01T00:00:01Z,a,flood,depth,2\n\
+              \"2026-01-01T00:00:02Z\",\"a\",\"flood\",\"depth\",\"3\"\r\n\
+              2026-01-01T00:00:03Z,a,5\" pipe,depth,4\n\
+              2026-01-01T00:00:04Z,a,\"two\nlines\",depth,5\n\
+              2026-01-01T00:00:05Z,a,flood,depth,6\n\
+              2026-01-01T00:00:06Z,a,\"flood,depth,7",
+        ),
+        (
+            "b.csv",
+            b"time,sensor_id,measurement,value\n\"2026-01-01T00:00:00Z,b,depth,1\n2026-01-01T00:00:01Z,b,depth,2\n",
+        ),
+    ]));
+}
+
+#[test]
+fn a_time_that_no_calendar_holds_is_bad() {
+    let line = |ts: &str| format!("{{\"sensor\":\"a\",\"ts\":{ts},\"value\":1}}\n");
+    let micros = line("1790000000000000") + &line("1790000000000") + &line("-1e18");
+    let nanos = "[{\"sensor\":\"b\",\"ts\":1790000000000000000,\"values\":{\"x\":1}},\
+                 {\"sensor\":\"b\",\"ts\":\"9999-12-30T21:59:59Z\",\"value\":2}]";
+    let csv = b"time,sensor_id,measurement,value\n9999-12-31T23:59:59Z,c,x,1\n2026-01-01T00:00:00Z,c,x,2\n";
+    insta::assert_snapshot!(check(&[
+        ("a.jsonl", micros.as_bytes()),
+        ("b.jsonl", nanos.as_bytes()),
+        ("c.csv", csv),
+    ]));
+}
+
+#[test]
+fn a_mistyped_year_is_told() {
+    let rows = |rows: &[(&str, &str)]| {
+        let row = |(time, sensor): &(&str, &str)| format!("{time}T00:00:00Z,{sensor},x,1\n");
+        let rows: String = rows.iter().map(row).collect();
+        format!("time,sensor_id,measurement,value\n{rows}")
+    };
+    let typed = rows(&[
+        ("2026-01-01", "a"),
+        ("2026-01-01", "b"),
+        ("2926-01-02", "a"),
+        ("2026-01-02", "b"),
+        ("2026-01-03", "a"),
+    ]);
+    let first = rows(&[("2062-01-01", "a"), ("2026-01-02", "a")]);
+    // neither a pause of years nor one sensor behind the other is a slip
+    let lawful = rows(&[
+        ("2015-01-01", "a"),
+        ("2020-01-01", "a"),
+        ("2015-01-01", "b"),
+    ]);
+    let line = |ts: &str| format!("{{\"sensor\":\"a\",\"ts\":\"{ts}T00:00:00Z\",\"value\":1}}\n");
+    let lines = line("2026-01-01") + &line("2926-01-02") + &line("2026-01-03");
+    insta::assert_snapshot!(check(&[
+        ("a.csv", typed.as_bytes()),
+        ("b.csv", first.as_bytes()),
+        ("c.csv", lawful.as_bytes()),
+        ("d.jsonl", lines.as_bytes()),
+    ]));
+}
+
+#[test]
 fn a_damaged_file_ends_with_a_message() {
     let text = "time,sensor_id,measurement,value\n2026-01-01T00:00:01Z,a,x,1\n";
     let mut cut = gzipped(text);
@@ -139,6 +221,7 @@ fn files_that_are_no_data() {
     let cases = [
         check(&[("a.csv", b"time,sensor,value\n")]),
         check(&[("a.csv", b"")]),
+        check(&[("a.csv", b"time,sensor_id,measurement,value,,value,\n")]),
         check(&[("a.parquet", b"")]),
         check(&[("a.jsonl", b"")]),
     ];

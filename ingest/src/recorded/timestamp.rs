@@ -7,7 +7,15 @@ const DAYS_IN_MONTH: [u8; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 /// The time that `bytes` write, if they write one.
 pub(super) fn parse(bytes: &[u8]) -> Option<Time> {
-    utc(bytes).or_else(|| std::str::from_utf8(bytes).ok()?.parse().ok())
+    let parsed = utc(bytes).or_else(|| std::str::from_utf8(bytes).ok()?.parse().ok());
+    parsed.filter(|time| is_within(*time))
+}
+
+/// Whether a reading may have this time. One outside the years that a [`Time`] holds, as of microseconds taken for
+/// milliseconds, has become the first or the last of all.
+#[inline]
+pub(super) fn is_within(time: Time) -> bool {
+    Time::MIN < time && time < Time::MAX
 }
 
 /// `YYYY-MM-DDTHH:MM:SS[.f]Z` of a year from 1970 on; other forms, leap seconds and nonsense are left to jiff.
@@ -111,6 +119,7 @@ mod tests {
             "2017-13-01T00:00:00Z",
             "2017-02-29T00:00:00Z",
             "2017-08-27T01:30:00",
+            "9999-12-31T23:59:59Z",
         ] {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }

@@ -50,7 +50,9 @@ impl BadRows {
             let told = count.0.fetch_add(1, Ordering::Relaxed);
             bar.suspend(|| match told {
                 0..SHOWN_BAD_ROWS => eprintln!("{row}"),
-                SHOWN_BAD_ROWS => eprintln!("more bad rows follow; they are counted"),
+                SHOWN_BAD_ROWS => {
+                    eprintln!("more such rows follow; the report counts the bad ones")
+                }
                 _ => {}
             });
         })
@@ -77,6 +79,8 @@ impl Readings {
                 let options_read = Options {
                     registry: Arc::new(inputs.registry.clone()),
                     on_bad_row: Some(bad_rows.teller(bar.clone())),
+                    // as many are shown as of the bad ones; nobody asks for their number
+                    on_odd_row: Some(BadRows::default().teller(bar.clone())),
                     threads: options.workers.into(),
                 };
                 let recorded = recorded::open(&options.data, options_read).map_err(Failure::one)?;
