@@ -48,6 +48,12 @@ pub struct Run {
     /// Put the bundle that the configuration names in force even if the ledger holds another one
     #[arg(long)]
     pub apply_bundle: bool,
+    /// The journal is lost, or older than the ledger: judge readings from its end on; the ledger keeps what it has
+    #[arg(long)]
+    pub journal_lost: bool,
+    /// The ledger is lost: make it anew from the journal, and warn nobody of what that holds already
+    #[arg(long)]
+    pub ledger_lost: bool,
 }
 
 #[derive(Debug, Args)]

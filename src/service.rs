@@ -1,8 +1,10 @@
 //! Wiring: builds the road from its parts, opens the doors last, and closes them first.
 //! Live service and demo are the same code; they differ in configuration and clock.
 
+mod loss;
 mod parts;
 
+pub use loss::Lost;
 pub use parts::{cap_channel, gateways};
 
 use std::net::SocketAddr;
@@ -40,6 +42,8 @@ pub struct Start {
     pub clock: Clock,
     /// Put the bundle in force even if another one is.
     pub apply_bundle: bool,
+    /// What people say is lost for good.
+    pub lost: Lost,
     /// Tells the name and the one-time password of the first account, to the terminal and to nothing else.
     pub announce: fn(&str, &str),
 }
@@ -87,7 +91,9 @@ impl Service {
         let (entrance, http_server) = Entrance::serve(listener, stop.clone());
 
         let journal = parts::open_journal(config, &start.clock, &metrics)?;
+        loss::admit_new_ledger(folder, &journal, start.lost)?;
         let ledger = parts::open_ledger(config, &start.clock, http, &metrics).await?;
+        loss::settle(folder, &journal, &ledger, start.lost).await?;
         parts::first_account(&ledger, start.announce).await?;
         let present = in_force::begin(&ledger, start.bundle, start.apply_bundle).await;
         let present = present.map_err(StartError)?;
@@ -117,6 +123,7 @@ impl Service {
         let time_zone = citywatch_model::name(&config.service.timezone);
         let keeper = Keeper::start(ledger.clone(), journal.clone(), present, held, time_zone).await;
         let keeper = keeper.map_err(StartError)?;
+        loss::meet(&ledger, &pipeline).await?;
 
         let sources = (&journal, &history, &start.clock);
         let intake = parts::open_intake(config, sources, keeper.registry(), &metrics)?;

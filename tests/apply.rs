@@ -152,3 +152,35 @@ rules:
     );
     assert!(!lines.contains("rule a.plain"), "{lines}");
 }
+
+#[test]
+fn half_a_configuration_is_not_put_in_force() {
+    let mut service = Service::new(&[("rules/r.yaml", RULES), ("sensors.csv", SENSORS)], "");
+    let whole = std::fs::read_to_string(service.config()).unwrap();
+    let half = whole.split("[bundle]").next().unwrap();
+    std::fs::write(service.config(), half).unwrap();
+    service.begin();
+    support::wait_for("the service", || service.is_ready().then_some(()));
+    support::wait_for("the complaint", || {
+        let log = service.log();
+        log.contains("there are no rules in force").then_some(())
+    });
+    assert!(service.terminate().success());
+    std::fs::write(service.config(), &whole).unwrap();
+    service.start();
+    let status = service.get("/api/v1/status");
+    assert_eq!(
+        (&status["version"], &status["rules"]),
+        (&json!(1), &json!(1))
+    );
+    service.send(&json!({ "sensor": "w-1", "measurement": "depth", "value": 3.5 }));
+    assert_eq!(service.alerts("").len(), 1);
+    assert!(service.terminate().success());
+
+    // and the switch does not take all rules away
+    std::fs::write(service.config(), half).unwrap();
+    let refused = command(&service, &["run", "--apply-bundle"]);
+    let lines = told(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{lines}");
+    assert!(lines.contains("would take away all 1"), "{lines}");
+}

@@ -9,7 +9,7 @@ use crate::bundle;
 use crate::cli::Run;
 use crate::command::password;
 use crate::config;
-use crate::service::{Service, Start};
+use crate::service::{Lost, Service, Start};
 
 pub async fn run(options: Run) -> ExitCode {
     match serve(&options).await {
@@ -34,6 +34,10 @@ async fn serve(options: &Run) -> Result<(), Vec<String>> {
         bundle,
         clock: Clock::wall(),
         apply_bundle: options.apply_bundle,
+        lost: Lost {
+            journal: options.journal_lost,
+            ledger: options.ledger_lost,
+        },
         announce: password::announce,
     };
     let ended = async {

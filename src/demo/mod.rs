@@ -23,7 +23,7 @@ use crate::bundle;
 use crate::cli::Demo;
 use crate::config::{self, Config, OWN_NAME};
 use crate::http_client::Client;
-use crate::service::{Service, Start};
+use crate::service::{Lost, Service, Start};
 use inbox::Inbox;
 use plan::ReplayPlan;
 use replay::Replay;
@@ -62,6 +62,7 @@ async fn demo(options: &Demo) -> Result<(), String> {
         bundle: Ok(bundle),
         clock: clock.clone(),
         apply_bundle: false,
+        lost: Lost::default(),
         announce: |name, password| println!("account  {name}, password {password}"),
     };
     let service = Service::start(&config, begin)

@@ -77,6 +77,9 @@ pub struct Status {
     pub sensors: usize,
     /// The version in force: rules, sensors, zones and plans
     pub version: i64,
+    /// Rules in force; with none nothing can raise an alert
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<usize>,
     /// Rule files in force
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rule_files: Vec<String>,
@@ -217,6 +220,7 @@ pub async fn status(
             .filter(|sensor| sight.sees(Some(sensor)))
             .count(),
         version: facts.in_force.version,
+        rules: None,
         rule_files: Vec::new(),
         unit_errors: unit_errors.map(Into::into).collect(),
         summary,
@@ -243,6 +247,7 @@ pub async fn status(
         archive: app.archive.as_ref().map(|archive| archive.status().into()),
         booked: Some(booked),
         behind_seconds: Some(app.road.standstill().behind.as_secs_f64()),
+        rules: Some(app.keeper.present().bundle.rules.rules.len()),
         rule_files: facts
             .in_force
             .sources

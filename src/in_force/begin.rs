@@ -9,11 +9,26 @@ use super::present::{Present, Proposal, Wish, propose, told};
 use crate::bundle::{Bundle, BundleFile};
 
 /// What is in force from this start on: what the ledger holds, or the bundle of the files if the ledger is new or
-/// `apply` asks for it. Otherwise a bundle that differs is only told.
+/// `apply` asks for it. Otherwise a bundle that differs is only told. A bundle without rules is never written: half a
+/// configuration looks like that, and what is in force stays when the file is whole again.
 ///
 /// # Errors
-/// If the bundle is needed and has mistakes, or the ledger fails.
+/// If the bundle is needed and has mistakes, it would take all rules away, or the ledger fails.
 pub async fn begin(
+    ledger: &Ledger,
+    bundle: Result<Bundle, Vec<String>>,
+    apply_bundle: bool,
+) -> Result<Present, String> {
+    let present = choose(ledger, bundle, apply_bundle).await?;
+    if present.bundle.rules.rules.is_empty() {
+        tracing::warn!(
+            "there are no rules in force, so nothing can raise an alert: name rule files under [bundle] rules in the configuration and start again, or use `citywatch apply`"
+        );
+    }
+    Ok(present)
+}
+
+async fn choose(
     ledger: &Ledger,
     bundle: Result<Bundle, Vec<String>>,
     apply_bundle: bool,
@@ -35,6 +50,15 @@ pub async fn begin(
         (Some(present), Ok(bundle)) if !apply_bundle => {
             warn_of_difference(&present, bundle);
             Ok(present)
+        }
+        (None, Ok(bundle)) if bundle.rules.rules.is_empty() => Ok(Present::unwritten(bundle)),
+        (Some(present), Ok(bundle))
+            if bundle.rules.rules.is_empty() && !present.bundle.rules.rules.is_empty() =>
+        {
+            Err(format!(
+                "the bundle in the files has no rule, and --apply-bundle would take away all {} that are in force: name rule files under [bundle] rules, or start without --apply-bundle",
+                present.bundle.rules.rules.len()
+            ))
         }
         (present, Ok(bundle)) => {
             let call = Call {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use citywatch_alerting::Ledger;
 use citywatch_alerting::ledger::{Contents, PartText, RuleMode, RuleVersion, Version, sha256};
-use citywatch_model::{Mode, Name, RulesInForce};
+use citywatch_model::{Mode, Name, RulesInForce, Time};
 
 use super::difference::Difference;
 use super::rule_text::{self, Place};
@@ -71,6 +71,21 @@ impl Present {
             bundle,
             places,
         }
+    }
+
+    /// A bundle that holds until there is a first version, which comes with the first rules.
+    pub fn unwritten(bundle: Bundle) -> Present {
+        let none = Version {
+            id: 0,
+            at: Time::MIN,
+            actor: String::new(),
+            role: String::new(),
+            from: String::new(),
+            reason: "no rules yet".to_owned(),
+            position: None,
+            contents: Contents::default(),
+        };
+        Present::new(none, bundle)
     }
 
     /// What holds once `proposal` was written as `version`.

@@ -1,7 +1,7 @@
 //! Opens each part of the service as the configuration says. Nothing here decides an order.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use citywatch_alerting::channel::{CapMqtt, Channel, Mail, Publisher, Sms, Timeouts, Webhook};
@@ -60,7 +60,7 @@ pub async fn open_ledger(
         session_longest: config.accounts.session_longest,
         ..Settings::default()
     };
-    let path: PathBuf = config.storage.folder.join("ledger.sqlite");
+    let path = super::loss::ledger_file(&config.storage.folder);
     // plans and zones come with what is in force
     Ledger::open(path, Arc::default(), settings, metrics)
         .await

@@ -108,7 +108,12 @@ impl Service {
 
     /// Starts it and waits until it is ready.
     pub fn start(&mut self) {
-        self.begin();
+        self.start_with(&[]);
+    }
+
+    /// The same with further switches.
+    pub fn start_with(&mut self, switches: &[&str]) {
+        self.begin_with(switches);
         found(|| self.is_ready().then_some(())).unwrap_or_else(|| {
             let (log, answer) = (self.log(), get(self.http, "/readyz", None));
             panic!("waited {PATIENCE:?} for the service; /readyz: {answer:?}; it wrote:\n{log}")
@@ -117,6 +122,10 @@ impl Service {
 
     /// Starts it and waits for nothing.
     pub fn begin(&mut self) {
+        self.begin_with(&[]);
+    }
+
+    fn begin_with(&mut self, switches: &[&str]) {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -128,6 +137,7 @@ impl Service {
         let mut command = citywatch(&["run", "--config"]);
         command
             .arg(self.config())
+            .args(switches)
             .stdout(printed.expect("a file can be written"))
             .stderr(log.expect("a file can be written"));
         self.child = Some(command.spawn().expect("the program starts"));

@@ -64,7 +64,7 @@ impl Ledger {
         }
         if epoch.position > settled.seen {
             for rule in &epoch.lit {
-                alerts.extend(session.light(rule).await?);
+                alerts.extend(session.light(rule, epoch.position).await?);
             }
         }
         session.save_position(epoch.position.max(settled.seen));
@@ -104,7 +104,9 @@ impl Session {
         }
         let version = step.alert.version;
         self.alert_event(step.event, &step.alert);
-        let warns = change.rule.mode == Mode::Live && !step.alert.shadow;
+        let warns = change.rule.mode == Mode::Live
+            && !step.alert.shadow
+            && self.is_heard(transition.position);
         let warned = if step.rose && warns && step.alert.is_open() {
             self.warn_by_plan(&mut step.alert).await?
         } else if transition.kind == TransitionKind::Clear && step.alert.warning.is_some() {
@@ -122,14 +124,19 @@ impl Session {
     }
 
     /// A rule has left its shadow: what it sees now is raised now.
-    async fn light(&mut self, rule: &RuleInfo) -> Result<Vec<Alert>, LedgerError> {
+    async fn light(
+        &mut self,
+        rule: &RuleInfo,
+        position: Position,
+    ) -> Result<Vec<Alert>, LedgerError> {
         let mut lit = Vec::new();
         for alert in self.live_alerts_of(rule.id) {
             let Some(mut alert) = book::step_out(&alert, rule) else {
                 continue;
             };
             self.alert_event("raised", &alert);
-            if !self.warn_by_plan(&mut alert).await? {
+            let warned = self.is_heard(position) && self.warn_by_plan(&mut alert).await?;
+            if !warned {
                 self.save_alert(&alert);
             }
             lit.push(alert);

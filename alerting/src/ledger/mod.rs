@@ -17,6 +17,7 @@ mod filter;
 mod followup;
 mod issue;
 mod key;
+mod loss;
 mod message;
 mod people;
 mod query;
@@ -103,6 +104,8 @@ pub(crate) struct Shared {
     stamps: Stamps,
     people: people::People,
     position: AtomicU64,
+    /// Nobody is warned of what stands in the journal up to here: see `loss`.
+    quiet_until: AtomicU64,
     pub metrics: Metrics,
     pub flight: Flight,
     pub channel_notes: ChannelNotes,
@@ -138,6 +141,7 @@ impl Ledger {
         schema::migrate(&mut connection).await?;
         delivery::presume_attempted(&mut connection).await?;
         let people = people::Memory::load(&mut connection).await?;
+        let quiet_until = AtomicU64::new(loss::quiet_until(&mut connection).await?);
         let writer = Writer::load(connection).await?;
         let newest_event = watch::Sender::new(writer.ids.event - 1);
         let position = AtomicU64::new(writer.position.stored);
@@ -157,6 +161,7 @@ impl Ledger {
             stamps: Stamps::default(),
             people: people::People::new(people),
             position,
+            quiet_until,
             writer,
             checkpoints,
             readers,
