@@ -134,8 +134,8 @@ pub struct Demo {
 
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Configuration file, and the bundle it names
-    #[arg(long)]
+    /// Configuration file, and the bundle it names; absent, and without --rules: citywatch.toml
+    #[arg(long, env = "CITYWATCH_CONFIG")]
     pub config: Option<PathBuf>,
     /// Rule file, or folder of rule files
     #[arg(long, num_args = 1..)]

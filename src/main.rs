@@ -20,6 +20,7 @@ mod latency;
 mod lock;
 mod pipeline;
 mod rule_files;
+mod selection;
 mod service;
 
 use std::future::Future;

@@ -152,6 +152,59 @@ fn from_and_to_choose_a_stretch() {
 }
 
 #[test]
+fn rules_that_saw_no_reading_are_told() {
+    let folder = Folder::new();
+    folder.file(
+        "rules.yaml",
+        "derive:\n  - { id: losses, measurement: loss, unit: m, value: 'sensor(r-1, level) - sensor(r-9, level)' }\n\
+         rules:\n  \
+           - { id: t.seen, measurement: level, levels: { red: value >= 3 } }\n  \
+           - { id: t.where, measurement: level, where: { kind: river }, levels: { red: value >= 3 } }\n  \
+           - { id: t.remote, measurement: level, levels: { red: 'sensor(nosuch, flow) >= 3' } }\n  \
+           - { id: t.derived, measurement: loss, levels: { red: value >= 3 } }\n  \
+           - { id: t.misspelt, measurement: levle, levels: { red: value >= 3 } }\n  \
+           - { id: t.off, mode: off, measurement: none, levels: { red: value >= 3 } }\n",
+    );
+    let output = folder.run(&["--report", "report.json"]);
+    let shown = text(&output.stdout);
+    assert!(
+        shown.contains(
+            "\nrule t.derived saw no reading of level at r-9\n\
+             rule t.misspelt saw no reading of levle\n\
+             rule t.remote saw no reading of flow at nosuch\n\
+             rule t.where saw no reading of level\n"
+        ),
+        "{shown}"
+    );
+    assert_eq!(shown.matches("saw no reading").count(), 4, "{shown}");
+    let report: Value = serde_json::from_str(&folder.read("report.json")).unwrap();
+    let unseen = &report["data"]["unseen"];
+    assert_eq!(unseen.as_array().unwrap().len(), 4, "{unseen}");
+    assert_eq!(
+        unseen[0],
+        serde_json::json!({ "rule": "t.derived", "measurement": "level", "sensor": "r-9" })
+    );
+    folder.file("sensors.csv", "sensor_id,kind\nr-1,river\n");
+    let output = folder.run(&["--sensors", "sensors.csv"]);
+    assert!(!text(&output.stdout).contains("rule t.where saw"));
+}
+
+#[test]
+fn no_readings_are_no_quiet_days() {
+    let folder = Folder::new();
+    let told = |more: &[&str]| {
+        let output = folder.run(more);
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stderr)
+    };
+    assert_eq!(told(&[]), "");
+    let chosen = "citywatch backtest: no readings in the chosen time: look at --from and --to\n";
+    assert_eq!(told(&["--from", "2027-01-01"]), chosen);
+    folder.file("data.csv", DATA.lines().next().unwrap());
+    assert_eq!(told(&[]), "citywatch backtest: no readings at all\n");
+}
+
+#[test]
 fn wrong_usage_ends_with_2_and_says_why() {
     let folder = Folder::new();
     for (more, told) in [

@@ -134,14 +134,130 @@ fn a_bundle_that_run_refuses_does_not_check_out() {
     );
 }
 
+/// A configuration that names all parts of a bundle.
+const BUNDLE: &str =
+    "[bundle]\nsensors = \"sensors.csv\"\nplans = \"plans.yaml\"\nrules = [\"rules.yaml\"]\n";
+
+#[test]
+fn a_mistake_in_the_configuration_hides_none_in_the_bundle() {
+    let output = check(
+        &[
+            ("sensors.csv", "sensor_id,lat,lon\na,91,0\n"),
+            ("plans.yaml", "plans:\n  - { id: p, levls: {} }\n"),
+            ("rules.yaml", &RULES.replace("value >= 3", "valu >= 3")),
+        ],
+        &format!("[http]\nprot = 1\n{BUNDLE}"),
+    );
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    for told in [
+        "citywatch.toml:2: ",
+        "sensors.csv:2: lat: ",
+        "plans.yaml:2:",
+        "rules.yaml:2:",
+    ] {
+        assert!(errors.contains(told), "{told}: {errors}");
+    }
+    // what a broken configuration does not name is not missed
+    let planned = RULES.replace("unit: m,", "unit: m, plan: p,");
+    let config = "[bundle]\nplan = \"plans.yaml\"\nrules = [\"rules.yaml\"]\n";
+    let errors = text(&check(&[("rules.yaml", &planned)], config).stderr);
+    assert!(
+        errors.contains("`plan`") && errors.ends_with("\n1 problem\n"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn check_alone_reads_the_usual_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |config: Option<&str>| {
+        let mut command = support::citywatch(&["check"]);
+        command.env_remove("CITYWATCH_CONFIG");
+        command.envs(config.map(|config| ("CITYWATCH_CONFIG", config)));
+        command.current_dir(folder.path()).output().unwrap()
+    };
+    let output = check(None);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("citywatch.toml: cannot read the configuration"),
+        "{output:?}"
+    );
+    file(&folder, "rules.yaml", RULES);
+    for name in ["citywatch.toml", "other.toml"] {
+        file(&folder, name, "[bundle]\nrules = [\"rules.yaml\"]\n");
+        let output = check((name == "other.toml").then_some(name));
+        assert!(
+            output.status.success() && text(&output.stdout).starts_with(name),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
+fn a_column_that_became_a_tag_by_a_slip_is_refused() {
+    let files = [
+        ("plans.yaml", "plans: []\n"),
+        ("rules.yaml", RULES),
+        (
+            "sensors.csv",
+            "sensor_id,Max,intervall,owner\na,5,1m,us\nb,6,1m,us\n",
+        ),
+    ];
+    let output = check(&files, BUNDLE);
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(
+        errors.contains("sensors.csv: `Max` is taken for a tag: write `max`")
+            && errors.contains("`intervall` is taken for a tag: write `interval`")
+            && errors.ends_with("\n2 problems\n"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn rules_that_no_registered_sensor_feeds_are_warned_of() {
+    let rule = |id: &str, more: &str| {
+        format!("  - {{ id: {id}, measurement: level, levels: {{ red: value >= 3 }}, {more} }}\n")
+    };
+    let rules = [
+        rule("t.fed", "where: { kind: river }"),
+        rule("t.kind", "where: { kind: rivr }"),
+        rule("t.zone", "where: { zone: nowhere }"),
+        rule("t.sensor", "where: { sensor: [r-1, r-9] }"),
+        rule("t.remote", "clear: 'sensor(r-8, flow) < 1'"),
+        rule("t.measurement", "").replace("level,", "levl,"),
+        rule("t.off", "mode: off, where: { kind: rivr }"),
+    ];
+    let rules = format!("rules:\n{}", rules.concat());
+    let check = |sensors: &str| {
+        let files = [
+            ("plans.yaml", "plans: []\n"),
+            ("rules.yaml", &rules),
+            ("sensors.csv", sensors),
+        ];
+        let output = check(&files, BUNDLE);
+        let errors = text(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        errors
+    };
+    let warnings = check("sensor_id,kind,measurements\nr-1,river,level\n");
+    for told in [
+        "rules.yaml:3: rule `t.kind` selects no sensor of the registry: none measures level and fits its `where`",
+        "rules.yaml:4: rule `t.zone` names the zone `nowhere`, which the registry does not hold",
+        "rules.yaml:5: rule `t.sensor` names the sensor `r-9`, which the registry does not hold",
+        "rules.yaml:6: rule `t.remote` names the sensor `r-8`",
+        "rules.yaml:7: rule `t.measurement` selects no sensor",
+    ] {
+        assert!(warnings.contains(told), "{told}: {warnings}");
+    }
+    assert_eq!(warnings.matches("warning: ").count(), 5, "{warnings}");
+    assert_eq!(check("sensor_id\n"), "", "nobody is registered");
+}
+
 #[test]
 fn wrong_usage_ends_with_2() {
-    for arguments in [
-        &["check"][..],
-        &["backtest"],
-        &["fly"],
-        &["backtest", "--workers", "0"],
-    ] {
+    for arguments in [&["backtest"][..], &["fly"], &["backtest", "--workers", "0"]] {
         assert_eq!(
             support::run(arguments).status.code(),
             Some(2),

@@ -18,7 +18,7 @@ pub use citywatch_model::RuleSource;
 pub use engine::{Counts, Snapshot, SnapshotError, SnapshotHead, Stage, UnitError, WeatherError};
 pub use epoch::{Epoch, OnEpoch};
 pub use in_force::compile_in_force;
-pub use language::{compile, derive_places, rule_places};
+pub use language::{compile, derive_places, is_one_letter_off, rule_places};
 pub use parallel::{Engine, EngineError};
 pub use problem::{Problem, Problems};
 pub use scenario::{ScenarioFailure, ScenarioReport, run_scenarios};

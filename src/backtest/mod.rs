@@ -18,6 +18,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod unseen;
 
 use std::fmt::Display;
 use std::ops::ControlFlow;
@@ -172,7 +173,10 @@ impl Found<'_> {
         let difference =
             (task.against.as_ref()).map(|_| difference::difference(&self.against.alerts, alerts));
         Report {
-            data: data(summary, self.seen.spans().len()),
+            data: DataRead {
+                unseen: unseen::unseen(&task.rules, task.registry, &self.seen),
+                ..data(summary, self.seen.spans().len())
+            },
             transitions: self.book.transitions,
             alerts: self.book.count(),
             load: load::load(alerts, span, &task.timezone, task.positions),
@@ -220,5 +224,6 @@ fn data(summary: Summary, sensors: usize) -> DataRead {
         implausible: counts.implausible,
         unit_errors: counts.unit_errors,
         wrong_units: wrong_units.collect(),
+        unseen: Vec::new(),
     }
 }

@@ -63,6 +63,8 @@ pub struct DataRead {
     pub unit_errors: u64,
     /// The newest of those.
     pub wrong_units: Vec<WrongUnit>,
+    /// What rules wait for and no reading brought.
+    pub unseen: Vec<Unseen>,
 }
 
 /// A transition as it is printed and sent.
@@ -117,6 +119,20 @@ pub struct WrongUnit {
     pub wanted: Name,
     /// How often.
     pub times: u64,
+}
+
+/// A measurement that a rule waits for, or a derived series that it is about, and that no reading brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Unseen {
+    /// The rule.
+    #[schema(value_type = String)]
+    pub rule: Name,
+    /// What it waits for.
+    #[schema(value_type = String)]
+    pub measurement: Name,
+    /// The sensor that it names; absent: any that it selects.
+    #[schema(value_type = Option<String>)]
+    pub sensor: Option<Name>,
 }
 
 /// How many transitions of each kind.

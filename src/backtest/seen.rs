@@ -1,5 +1,5 @@
-//! What the readings themselves say, noted as they stream by: who spoke from when to when, and the first reading
-//! of each series within each labelled event.
+//! What the readings themselves say, noted as they stream by: who spoke from when to when and measured what, and the
+//! first reading of each series within each labelled event.
 
 use std::collections::HashMap;
 
@@ -14,6 +14,8 @@ pub type FirstReadings = HashMap<(Name, Name), Time>;
 pub struct Seen {
     /// With first and last event time.
     sensors: Vec<(Name, (Time, Time))>,
+    /// What each of them measured.
+    measured: Vec<Vec<Name>>,
     places: NameMap<usize>,
     /// Place of the sensor that is looked for first: sensors often speak in the same order again.
     expected: usize,
@@ -40,6 +42,7 @@ impl Seen {
             .unwrap_or_default();
         Seen {
             sensors: Vec::new(),
+            measured: Vec::new(),
             places: NameMap::default(),
             expected: 0,
             first: vec![FirstReadings::new(); windows.len()],
@@ -56,6 +59,14 @@ impl Seen {
         self.expected = place + 1;
         let (_, span) = &mut self.sensors[place];
         *span = (span.0.min(time), span.1.max(time));
+        let measured = &mut self.measured[place];
+        for (index, value) in observation.values.iter().enumerate() {
+            // a sensor mostly measures the same in the same order
+            let measurement = value.measurement;
+            if measured.get(index) != Some(&measurement) && !measured.contains(&measurement) {
+                measured.push(measurement);
+            }
+        }
         if self.next < self.windows.len() || !self.open.is_empty() {
             self.note_first(observation);
         }
@@ -69,6 +80,7 @@ impl Seen {
         }
         *self.places.entry(sensor).or_insert_with(|| {
             self.sensors.push((sensor, (time, time)));
+            self.measured.push(Vec::new());
             self.sensors.len() - 1
         })
     }
@@ -76,6 +88,13 @@ impl Seen {
     /// First and last event time of each sensor.
     pub fn spans(&self) -> impl ExactSizeIterator<Item = (Time, Time)> {
         self.sensors.iter().map(|(_, span)| *span)
+    }
+
+    /// The sensors that sent the measurement.
+    pub fn senders_of(&self, measurement: Name) -> impl Iterator<Item = Name> {
+        let sensors = self.sensors.iter().zip(&self.measured);
+        let senders = sensors.filter(move |(_, measured)| measured.contains(&measurement));
+        senders.map(|((sensor, _), _)| *sensor)
     }
 
     /// First and last event time of a sensor that has spoken.

@@ -10,11 +10,13 @@ use std::fmt::{self, Display, Formatter};
 use citywatch_model::Time;
 
 use super::load::Load;
-use super::report::{DataRead, Report, RuleShare};
+use super::report::{DataRead, Report, RuleShare, Unseen};
 use words::{Count, Levels, Percent};
 
 /// Rules of a storm that are named.
 const STORM_RULES: usize = 5;
+/// Lines about rules that saw no reading.
+const UNSEEN: usize = 20;
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -29,6 +31,7 @@ impl Display for Report {
             transitions.clear
         )?;
         data_faults(f, &self.data)?;
+        unseen(f, &self.data.unseen)?;
         let alerts = &self.alerts;
         writeln!(
             f,
@@ -129,6 +132,29 @@ fn data_faults(f: &mut Formatter<'_>, data: &DataRead) -> fmt::Result {
             f,
             "  {}: {} sends {} in `{}`, the rule wants `{}`, {} times",
             wrong.rule, wrong.sensor, wrong.measurement, wrong.unit, wrong.wanted, wrong.times
+        )?;
+    }
+    Ok(())
+}
+
+/// Nothing fits, and all is well, look alike without it.
+fn unseen(f: &mut Formatter<'_>, all: &[Unseen]) -> fmt::Result {
+    for unseen in all.iter().take(UNSEEN) {
+        write!(
+            f,
+            "rule {} saw no reading of {}",
+            unseen.rule, unseen.measurement
+        )?;
+        match unseen.sensor {
+            Some(sensor) => writeln!(f, " at {sensor}")?,
+            None => writeln!(f)?,
+        }
+    }
+    let more = all.len().saturating_sub(UNSEEN);
+    if more > 0 {
+        writeln!(
+            f,
+            "and {more} more such lines, which the report as JSON has"
         )?;
     }
     Ok(())

@@ -1,7 +1,9 @@
 //! The district bundle: sensors, zones, departments and plans, rules. Reads all of it and tells every
 //! problem of every file; nothing is put in force here.
 
+mod columns;
 mod files;
+mod hints;
 mod mistake;
 
 use std::collections::BTreeMap;
@@ -17,6 +19,7 @@ use citywatch_rules::ast::RuleSet;
 
 use crate::config;
 pub use files::{BundleFile, NamedText, of_folder, of_texts};
+pub use hints::hints;
 pub use mistake::Mistake;
 
 /// A bundle whose files can be read.
@@ -36,9 +39,12 @@ pub struct Bundle {
 
 /// Reads what the configuration names; what it does not name is empty.
 pub fn read(paths: &config::Bundle) -> Result<Bundle, Vec<String>> {
-    files::of_paths(paths)
-        .and_then(compile)
-        .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+    let bundle = files::of_paths(paths).and_then(compile);
+    let bundle = bundle.and_then(|bundle| match columns::misspelt(&bundle) {
+        mistakes if mistakes.is_empty() => Ok(bundle),
+        mistakes => Err(mistakes),
+    });
+    bundle.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
 
 /// Reads `files`, and tells every mistake of every file.
@@ -61,10 +67,10 @@ pub struct Tested {
     pub passed: usize,
 }
 
-/// What must hold besides each file being right by itself: rules pass their tests, and the plans that they name
-/// exist.
+/// What must hold besides each file being right by itself: rules pass their tests, the plans that they name exist, and
+/// no column of the registry has become a tag by a slip. What is in force already is never refused for it.
 pub fn judge(bundle: &Bundle) -> Result<Tested, Vec<Mistake>> {
-    let mut mistakes = Vec::new();
+    let mut mistakes = columns::misspelt(bundle);
     for rule in &bundle.rules.rules {
         if let Some(plan) = rule
             .info

@@ -64,6 +64,9 @@ fn replay(options: &Backtest) -> Result<(), Failure> {
     printer.end().map_err(Failure::Output)?;
     let report = report.map_err(Failure::one)?;
     print(options.format, &report).map_err(Failure::Output)?;
+    if report.data.readings == 0 {
+        eprintln!("citywatch backtest: {}", nothing_read(options));
+    }
     if let Some((path, file)) = file {
         write(file, &report).map_err(|error| unwritable(path, &error))?;
     }
@@ -100,6 +103,14 @@ fn evaluate(
     let mut report = report?;
     report.data.bad_rows = bad_rows.told();
     Ok(report)
+}
+
+fn nothing_read(options: &Backtest) -> &'static str {
+    if options.from.is_some() || options.to.is_some() {
+        "no readings in the chosen time: look at --from and --to"
+    } else {
+        "no readings at all"
+    }
 }
 
 /// For people, on standard error with `jsonl`, whose standard output holds transitions only.

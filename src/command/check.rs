@@ -1,6 +1,7 @@
 //! `citywatch check`: every problem of configuration, registry, zones, plans and rules, then the tests in
 //! the rule files. Brokers that links lead to are tried out; what they do not keep is a warning, not a problem.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,16 +17,15 @@ use crate::rule_files;
 /// Longest trial of one broker.
 const TRIAL_LIMIT: Duration = Duration::from_secs(20);
 
+/// Which configuration is checked where neither it nor rules are named.
+const USUAL_CONFIG: &str = "citywatch.toml";
+
 pub fn run(options: &Check) -> ExitCode {
-    if options.config.is_none() && options.rules.is_empty() {
-        eprintln!(
-            "citywatch check: name a configuration with --config, rules with --rules, or both"
-        );
-        return ExitCode::from(2);
-    }
     let mut report = Report::default();
-    if let Some(path) = &options.config {
-        report.check_config(path);
+    match &options.config {
+        Some(path) => report.check_config(path),
+        None if options.rules.is_empty() => report.check_config(Path::new(USUAL_CONFIG)),
+        None => {}
     }
     if !options.rules.is_empty() {
         match rule_files::read(&options.rules) {
@@ -69,11 +69,33 @@ impl Report {
         eprintln!("{problem}\n");
     }
 
-    fn check_config(&mut self, path: &std::path::Path) {
-        let config = match config::read(path) {
-            Ok(config) => config,
-            Err(problems) => return problems.iter().for_each(|problem| self.problem(problem)),
-        };
+    fn check_config(&mut self, path: &Path) {
+        let (config, problems) = config::read_all(path);
+        problems.iter().for_each(|problem| self.problem(problem));
+        let Some(config) = config else { return };
+        if problems.is_empty() {
+            self.check_gateways(path, &config);
+        }
+        match bundle::read(&config.bundle) {
+            Ok(bundle) => {
+                println!(
+                    "{}: {} sensors, {} zones, {} departments, {} rules",
+                    path.display(),
+                    bundle.registry.sensors.len(),
+                    bundle.zones.0.len(),
+                    bundle.directory.departments.len(),
+                    bundle.rules.rules.len()
+                );
+                self.check_bundle(&config, &bundle, problems.is_empty());
+            }
+            Err(problems) => problems.iter().for_each(|problem| self.problem(problem)),
+        }
+        if problems.is_empty() {
+            config.links.iter().for_each(|link| self.check_link(link));
+        }
+    }
+
+    fn check_gateways(&mut self, path: &Path, config: &Config) {
         if let Some(archive) = &config.archive {
             check_archive(archive, &config.storage.folder);
         }
@@ -84,24 +106,23 @@ impl Report {
         for problem in gateways.into_iter().flatten().filter_map(Result::err) {
             self.problem(&format!("{}: {problem}", path.display()));
         }
-        match bundle::read(&config.bundle) {
-            Ok(bundle) => {
-                for problem in unserved(&config, &bundle) {
-                    self.problem(&problem);
-                }
-                println!(
-                    "{}: {} sensors, {} zones, {} departments, {} rules",
-                    path.display(),
-                    bundle.registry.sensors.len(),
-                    bundle.zones.0.len(),
-                    bundle.directory.departments.len(),
-                    bundle.rules.rules.len()
-                );
-                self.judge(&bundle);
-            }
-            Err(problems) => problems.iter().for_each(|problem| self.problem(problem)),
+    }
+
+    /// A configuration that is not `whole` may lack what the bundle wants, so only its own files are judged.
+    fn check_bundle(&mut self, config: &Config, bundle: &Bundle, whole: bool) {
+        if whole || config.bundle.plans.is_some() {
+            self.judge(bundle);
+        } else {
+            self.check_rules(&bundle.shown_sources());
         }
-        config.links.iter().for_each(|link| self.check_link(link));
+        if whole {
+            for problem in unserved(config, bundle) {
+                self.problem(&problem);
+            }
+            for hint in bundle::hints(bundle) {
+                eprintln!("warning: {hint}\n");
+            }
+        }
     }
 
     /// Tries the broker out; whatever it answers, the configuration is no worse for it.
@@ -175,7 +196,7 @@ fn told_tests(passed: usize, files: usize, failed: usize) {
 }
 
 /// An archive that does not answer now is no mistake of the configuration, and the service starts without it.
-fn check_archive(archive: &config::Archive, storage: &std::path::Path) {
+fn check_archive(archive: &config::Archive, storage: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

@@ -17,7 +17,7 @@ use serde::Deserialize;
 pub use archive::Archive;
 pub use channels::{Mail, Sms, unserved};
 pub use links::Link;
-pub use read::{Problem, read};
+pub use read::{Problem, read, read_all};
 
 /// The name under which the service speaks to its own broker and API; no token may bear it.
 pub const OWN_NAME: &str = "citywatch";

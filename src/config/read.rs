@@ -32,28 +32,47 @@ impl fmt::Display for Problem {
 
 /// Reads `path`; paths inside are relative to its folder.
 pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
+    let (config, problems) = read_all(path);
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        Some(_) | None => Err(problems),
+    }
+}
+
+/// The same, but a mistake leaves the rest of the file to be used: what is wrong keeps its default. `None` if the file
+/// cannot be read, or is no TOML.
+pub fn read_all(path: &Path) -> (Option<Config>, Vec<Problem>) {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let message = format!("cannot read the configuration: {error}; name another with --config");
-        vec![Problem {
-            file: file.clone(),
-            line: 0,
-            message,
-        }]
-    })?;
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            let message =
+                format!("cannot read the configuration: {error}; name another with --config");
+            let line = 0;
+            return (
+                None,
+                vec![Problem {
+                    file,
+                    line,
+                    message,
+                }],
+            );
+        }
+    };
     let mut reader = Reader {
         file,
         text: &text,
         problems: Vec::new(),
     };
-    let mut config = reader.config();
-    reader.judge(&config);
-    if !reader.problems.is_empty() {
-        reader.problems.sort_by_key(|problem| problem.line);
-        return Err(reader.problems);
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    for error in &errors {
+        reader.refuse(error);
     }
+    let mut config = reader.config(table);
+    reader.judge(&config);
+    reader.problems.sort_by_key(|problem| problem.line);
     config.rebase(path.parent().unwrap_or(Path::new("")));
-    Ok(config)
+    (errors.is_empty().then_some(config), reader.problems)
 }
 
 const SECTIONS: &str = "service, http, accounts, broker, topics, links, bundle, engine, storage, delivery, archive, sms, mail, tokens";
@@ -65,11 +84,7 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn config(&mut self) -> Config {
-        let (table, errors) = DeTable::parse_recoverable(self.text);
-        for error in &errors {
-            self.refuse(error);
-        }
+    fn config(&mut self, table: Spanned<DeTable<'t>>) -> Config {
         let mut config = Config::default();
         for (key, value) in table.into_inner() {
             match key.get_ref().as_ref() {

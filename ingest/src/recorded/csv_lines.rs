@@ -11,6 +11,8 @@ pub(super) struct CsvLines {
     line: ByteRecord,
     /// The fields of a line that has quotes.
     unquoted: ByteRecord,
+    /// One of those, while it is put together.
+    field: Vec<u8>,
     /// Fields of the header.
     count: usize,
 }
@@ -18,10 +20,13 @@ pub(super) struct CsvLines {
 impl CsvLines {
     /// Reads the first line: the header.
     pub(super) fn new(input: Box<dyn BufRead + Send>) -> csv::Result<CsvLines> {
+        let mut builder = ReaderBuilder::new();
+        builder.has_headers(false).flexible(true).quoting(false);
         let mut lines = CsvLines {
-            reader: builder().quoting(false).from_reader(input),
+            reader: builder.from_reader(input),
             line: ByteRecord::new(),
             unquoted: ByteRecord::new(),
+            field: Vec::new(),
             count: 0,
         };
         lines.read()?;
@@ -77,32 +82,47 @@ impl CsvLines {
         self.line.as_slice().contains(&b'"')
     }
 
-    /// Takes the line apart once more, now with quotes; false if one stays open.
+    /// Puts together what commas within quotes took apart, and takes the quotes off; false if one stays open.
     #[cold]
     fn unquote(&mut self) -> bool {
-        let mut text = Vec::with_capacity(self.line.as_slice().len() + self.line.len());
-        for field in &self.line {
-            text.extend_from_slice(field);
-            text.push(b',');
+        self.unquoted.clear();
+        let mut parts = self.line.iter();
+        while let Some(part) = parts.next() {
+            let Some(mut rest) = part.strip_prefix(b"\"") else {
+                self.unquoted.push_field(part);
+                continue;
+            };
+            self.field.clear();
+            while !take_quoted(rest, &mut self.field) {
+                let Some(next) = parts.next() else {
+                    return false;
+                };
+                self.field.push(b',');
+                rest = next;
+            }
+            self.unquoted.push_field(&self.field);
         }
-        // the line's end lies within a field only where a quote is open
-        let _ = text.pop();
-        text.push(b'\n');
-        let mut reader = builder()
-            .buffer_capacity(text.len())
-            .from_reader(text.as_slice());
-        // bytes in memory are always read
-        let read = reader.read_byte_record(&mut self.unquoted).is_ok();
-        read && self
-            .unquoted
-            .iter()
-            .last()
-            .is_some_and(|last| !last.contains(&b'\n'))
+        true
     }
 }
 
-fn builder() -> ReaderBuilder {
-    let mut builder = ReaderBuilder::new();
-    builder.has_headers(false).flexible(true);
-    builder
+/// Adds the rest of a part to `field`; true if the quote closes in it. A doubled quote stands for one, and what stands
+/// behind the one that closes is taken as it is.
+fn take_quoted(mut rest: &[u8], field: &mut Vec<u8>) -> bool {
+    while let Some(at) = rest.iter().position(|byte| *byte == b'"') {
+        field.extend_from_slice(&rest[..at]);
+        rest = &rest[at + 1..];
+        match rest.strip_prefix(b"\"") {
+            Some(behind) => {
+                field.push(b'"');
+                rest = behind;
+            }
+            None => {
+                field.extend_from_slice(rest);
+                return true;
+            }
+        }
+    }
+    field.extend_from_slice(rest);
+    false
 }

@@ -12,6 +12,7 @@ mod sensors_yaml;
 mod zones;
 
 pub use problem::{Problem, Problems};
+pub use row::KNOWN as KNOWN_COLUMNS;
 pub use zones::{Zone, Zones};
 
 /// Reads the sensors of a `.csv`, `.yaml` or `.yml` file. The zone tree stays empty: it comes from

@@ -8,8 +8,8 @@ use citywatch_model::{Duration, Name, Registry, Sensor, name};
 
 use super::problem::{Problem, Problems};
 
-/// Columns that are not tags.
-pub(super) const KNOWN: [&str; 12] = [
+/// Columns of a registry that are not tags.
+pub const KNOWN: [&str; 12] = [
     "sensor_id",
     "name",
     "lat",

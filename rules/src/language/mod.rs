@@ -46,6 +46,7 @@ use crate::problem::Problems;
 pub(crate) use self::files::read;
 pub(crate) use self::notation::{Expected, MIDNIGHT, Scenario};
 pub use self::places::{derive_places, rule_places};
+pub use self::suggest::is_one_letter_off;
 
 /// Reads rule files that are in force together. Rules whose mode is off are in the set, too.
 ///

@@ -29,6 +29,7 @@ pub(super) fn help(word: &str, candidates: &[&str]) -> String {
 }
 
 /// Whether one letter more, less, other or swapped makes `known` of `word`.
-pub(super) fn is_one_letter_off(word: &str, known: &str) -> bool {
+#[must_use]
+pub fn is_one_letter_off(word: &str, known: &str) -> bool {
     strsim::damerau_levenshtein(word, known) == 1
 }
