@@ -26,7 +26,7 @@ use crate::config::{Config, OWN_NAME, Role};
 use crate::http::{self, App, Entrance, Waiting};
 use crate::in_force::{self, Keeper};
 use crate::lock::{self, FolderLock};
-use crate::pipeline::{EngineSetup, Facts, Pipeline, SavedStates};
+use crate::pipeline::{Facts, Pipeline};
 
 /// How long the last readings may take to reach the alert book when the service stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
@@ -105,11 +105,7 @@ impl Service {
             &journal,
             ledger.clone(),
             history.clone(),
-            EngineSetup {
-                workers: config.engine.workers,
-                saved: SavedStates::new(folder.join("engine")),
-                save_every: config.engine.save_every.to_std(),
-            },
+            parts::engine_setup(config),
             &metrics,
         )
         .map_err(StartError)?;

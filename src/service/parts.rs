@@ -21,7 +21,7 @@ use super::{StartError, failed};
 use crate::cap_broker::CapBroker;
 use crate::config::{self, Config, Link, OWN_NAME, ReadingTopic, Role};
 use crate::http::{self, Right, Standing, TokenBearer, Tokens, decide};
-use crate::pipeline::{self, Pipeline, Road};
+use crate::pipeline::{self, EngineSetup, Pipeline, Road, SavedStates};
 
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| {
@@ -276,6 +276,15 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     address
+}
+
+/// How the engine runs.
+pub fn engine_setup(config: &Config) -> EngineSetup {
+    EngineSetup {
+        workers: config.engine.workers,
+        saved: SavedStates::new(config.storage.folder.join("engine")),
+        save_every: config.engine.save_every.to_std(),
+    }
 }
 
 /// Looks whether the road moves, until the service stops.
