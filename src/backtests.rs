@@ -50,6 +50,15 @@ pub struct Wanted {
     pub timezone: TimeZone,
 }
 
+/// Who asks for a backtest.
+pub struct Asked {
+    pub by: String,
+    /// On the wall clock.
+    pub at: Time,
+    /// The idempotency key, if there is one, and what is asked under it.
+    pub key: Option<(String, String)>,
+}
+
 /// A backtest that was asked for.
 pub struct Backtest {
     /// Unique until the service ends.
@@ -58,6 +67,8 @@ pub struct Backtest {
     pub by: String,
     /// When, on the wall clock.
     pub asked: Time,
+    /// The idempotency key, if there was one, and what was asked under it.
+    key: Option<(String, String)>,
     steps: AtomicU64,
     stop: AtomicBool,
     outcome: Mutex<Option<Outcome>>,
@@ -87,6 +98,27 @@ pub struct Done {
 pub struct Backtests(Arc<Mutex<VecDeque<Arc<Backtest>>>>);
 
 impl Backtests {
+    /// The kept one that `asked` has begun before under the same idempotency key; `Err` if the key stands for another.
+    ///
+    /// # Errors
+    /// If something else was asked under the key.
+    pub fn begun_before(&self, asked: &Asked) -> Result<Option<Arc<Backtest>>, Arc<Backtest>> {
+        let all = self.lock();
+        let Some((key, call)) = &asked.key else {
+            return Ok(None);
+        };
+        let same = |backtest: &&Arc<Backtest>| {
+            let known = backtest.key.as_ref();
+            backtest.by == asked.by && known.is_some_and(|(known, _)| known == key)
+        };
+        match all.iter().rev().find(same) {
+            Some(found) if found.key.as_ref().is_some_and(|(_, known)| known != call) => {
+                Err(Arc::clone(found))
+            }
+            found => Ok(found.cloned()),
+        }
+    }
+
     /// Begins a backtest; `Err` is the one that runs already.
     ///
     /// # Errors
@@ -95,7 +127,7 @@ impl Backtests {
         &self,
         history: History,
         wanted: Wanted,
-        (by, asked): (String, Time),
+        asked: Asked,
     ) -> Result<Arc<Backtest>, Arc<Backtest>> {
         let mut all = self.lock();
         let running = all.iter().find(|backtest| backtest.outcome().is_none());
@@ -104,8 +136,9 @@ impl Backtests {
         }
         let backtest = Arc::new(Backtest {
             id: all.back().map_or(0, |newest| newest.id) + 1,
-            by,
-            asked,
+            by: asked.by,
+            asked: asked.at,
+            key: asked.key,
             steps: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             outcome: Mutex::new(None),

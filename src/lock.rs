@@ -1,6 +1,7 @@
 //! One process owns a data folder.
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Held as long as the folder is in use; the system gives it back when the process ends, however it ends.
@@ -14,11 +15,25 @@ pub struct FolderLock {
 pub enum LockError {
     #[error("another process owns the data folder {}; stop it, or name another folder in [storage] folder", .0.display())]
     Taken(PathBuf),
-    #[error("cannot use the data folder {}: {source}; create it or name another in [storage] folder", .path.display())]
+    #[error("cannot use the data folder {}: {source}; {}, or name another in [storage] folder", .path.display(), way_out(.source))]
     Unusable {
         path: PathBuf,
         source: std::io::Error,
     },
+}
+
+fn way_out(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::PermissionDenied => {
+            "give the user that the service runs as the right to write there (chown)"
+        }
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+            "a file stands where a folder must be: move it away"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space",
+        ErrorKind::ReadOnlyFilesystem => "mount the file system for writing",
+        _ => "look whether it exists and can be written",
+    }
 }
 
 /// Creates `folder` where needed and takes it.
@@ -48,5 +63,18 @@ mod tests {
         assert!(matches!(take(folder.path()), Err(LockError::Taken(_))));
         drop(lock);
         take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_folder_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("data");
+        std::fs::write(&file, "").unwrap();
+        for path in [file.clone(), file.join("inside")] {
+            let told = take(&path).unwrap_err().to_string();
+            assert!(told.contains("a file stands where"), "{told}");
+        }
+        let denied = std::io::Error::from(ErrorKind::PermissionDenied);
+        assert!(way_out(&denied).contains("the right to write"));
     }
 }

@@ -204,6 +204,35 @@ fn a_unit_that_cannot_be_converted_is_counted_and_shown() {
 }
 
 #[test]
+fn a_sensor_whose_readings_raise_nothing_is_named() {
+    let rules = "rules:\n  - { id: t.gas, measurement: methane, levels: { red: value >= 50 } }\n";
+    let sensors = "sensor_id,max,measurements\ngd-1,100,methane\ngd-2,200,methane\n";
+    let mut service = Service::new(&[("rules/t.yaml", rules), ("sensors.csv", sensors)], "");
+    service.start();
+    for (sensor, ts, value) in [
+        ("gd-1", "2026-07-01T00:00:00Z", 105),
+        ("gd-1", "2026-07-01T00:00:10Z", 106),
+        ("gd-2", "2026-07-01T00:00:10Z", 1),
+        ("gd-2", "2026-07-01T00:00:00Z", 105),
+    ] {
+        service
+            .send(&json!({ "sensor": sensor, "ts": ts, "measurement": "methane", "value": value }));
+    }
+    assert!(service.alerts("").is_empty());
+    let status = service.get("/api/v1/status");
+    let wanted = json!([
+        { "kind": "implausible", "sensor": "gd-1", "measurement": "methane", "value": 106.0,
+          "time": "2026-07-01T00:00:10Z", "times": 2 },
+        { "kind": "late", "sensor": "gd-2", "measurement": "methane", "value": 105.0,
+          "time": "2026-07-01T00:00:00Z", "times": 1 },
+    ]);
+    assert_eq!(status["unjudged"], wanted);
+    let log = service.log();
+    assert!(log.contains("outside of min and max"), "{log}");
+    assert!(log.contains("look at the sensor's clock"), "{log}");
+}
+
+#[test]
 fn a_taken_port_is_told_with_its_setting() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

@@ -148,3 +148,21 @@ fn a_first_start_that_is_killed_is_not_taken_for_a_loss() {
     assert_eq!(service.alerts("").len(), 1);
     assert!(service.terminate().success());
 }
+
+#[test]
+fn a_damaged_ledger_is_told_with_its_path_and_the_way_out() {
+    let mut service = service();
+    assert!(service.terminate().success());
+    let path = service.folder.path().join("data/ledger.sqlite");
+    std::fs::write(&path, vec![b'x'; 8_192]).unwrap();
+    // pages that stand there would mend it
+    for end in ["-wal", "-shm"] {
+        drop(std::fs::remove_file(
+            path.with_extension(format!("sqlite{end}")),
+        ));
+    }
+    let told = refused(&service, &[]);
+    assert!(told.contains(path.to_str().unwrap()), "{told}");
+    assert!(told.contains("the file is damaged"), "{told}");
+    assert!(told.contains("--ledger-lost"), "{told}");
+}

@@ -1,6 +1,8 @@
 //! What the ledger answers when it cannot do what it was asked. One type for the whole boundary, with the
 //! questions that a caller has (may I retry, was it my fault, was somebody faster) as predicates.
 
+use std::path::{Path, PathBuf};
+
 /// Why a call to the ledger failed. Nothing of a failed call was kept.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -74,6 +76,16 @@ pub enum LedgerError {
         /// What the database said.
         source: sqlx::Error,
     },
+    /// The file of the ledger cannot be used.
+    #[error("the ledger {}: {doing}: {source}; {}", path.display(), way_out(source))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// What the database said.
+        source: sqlx::Error,
+    },
     /// A stored record does not read back.
     #[error("ledger: stored {what} does not read back: {source}; restore the ledger from a backup")]
     Corrupt {
@@ -130,24 +142,50 @@ impl LedgerError {
 
     /// Adds what was being done, and tells a full disk and a lock from the rest.
     pub(crate) fn storage(doing: &'static str) -> impl FnOnce(sqlx::Error) -> LedgerError {
-        move |source| {
-            // SQLite's primary result codes stand in the low byte of the extended ones
-            let code = match &source {
-                sqlx::Error::Database(database) => database
-                    .code()
-                    .and_then(|code| code.parse::<u32>().ok())
-                    .map(|code| code & 0xff),
-                _ => None,
-            };
-            match code {
-                Some(13) => LedgerError::Full,
-                Some(5 | 6) => LedgerError::Locked,
-                _ => LedgerError::Storage { doing, source },
-            }
+        move |source| match code(&source) {
+            Some(13) => LedgerError::Full,
+            Some(5 | 6) => LedgerError::Locked,
+            _ => LedgerError::Storage { doing, source },
+        }
+    }
+
+    /// Names the file, where it is the matter.
+    pub(crate) fn of_file(self, path: &Path) -> LedgerError {
+        match self {
+            LedgerError::Storage { doing, source } => LedgerError::File {
+                path: path.to_owned(),
+                doing,
+                source,
+            },
+            other => other,
         }
     }
 
     pub(crate) fn corrupt(what: &'static str) -> impl FnOnce(serde_json::Error) -> LedgerError {
         move |source| LedgerError::Corrupt { what, source }
+    }
+}
+
+/// SQLite's primary result code, which stands in the low byte of the extended ones.
+fn code(source: &sqlx::Error) -> Option<u32> {
+    let sqlx::Error::Database(database) = source else {
+        return None;
+    };
+    let code = database.code()?.parse::<u32>().ok()?;
+    Some(code & 0xff)
+}
+
+fn way_out(source: &sqlx::Error) -> &'static str {
+    match code(source) {
+        // corrupt, and no database
+        Some(11 | 26) => {
+            "the file is damaged: put all files ledger.sqlite* of a backup in the place of those that are there; if there is none, move \
+             them away and start once with `citywatch run --ledger-lost`"
+        }
+        // permission, read-only, cannot open, authorisation
+        Some(3 | 8 | 14 | 23) => {
+            "give the user that the service runs as the right to read and write this file and its folder"
+        }
+        _ => "look whether the disk is well; nothing in the file was changed",
     }
 }

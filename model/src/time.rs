@@ -74,17 +74,23 @@ impl fmt::Display for Time {
     }
 }
 
-/// RFC 3339 with any offset; digits below the millisecond are cut off.
+/// RFC 3339 with any offset; digits below the millisecond are cut off. A moment of the last day of year 9999 that lies
+/// behind [`Time::MAX`], with which some devices mean "never", is that one.
 impl FromStr for Time {
     type Err = TimeError;
 
     fn from_str(text: &str) -> Result<Time, TimeError> {
-        text.trim()
-            .parse::<jiff::Timestamp>()
-            .map(|moment| Time::from_millis(moment.as_millisecond()))
-            .map_err(|_| TimeError {
-                text: text.to_owned(),
-            })
+        let text = text.trim();
+        if let Ok(moment) = text.parse::<jiff::Timestamp>() {
+            return Ok(Time::from_millis(moment.as_millisecond()));
+        }
+        let pieces = jiff::fmt::temporal::Pieces::parse(text).ok();
+        let beyond = pieces.filter(|pieces| {
+            pieces.date().year() == 9999 && pieces.time().is_some() && pieces.offset().is_some()
+        });
+        beyond.map(|_| Time::MAX).ok_or_else(|| TimeError {
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -104,6 +110,16 @@ impl<'de> Deserialize<'de> for Time {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn never_is_the_latest_moment() {
+        for text in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999+08:00"] {
+            assert_eq!(text.parse::<Time>(), Ok(Time::MAX), "{text}");
+        }
+        for text in ["9999-12-31T23:59:59", "9999-12-31", "9999-13-31T23:59:59Z"] {
+            assert!(text.parse::<Time>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn reads_any_offset_and_prints_utc() {

@@ -15,7 +15,10 @@ pub mod units;
 
 pub use backtest::{Setup, Summary, backtest};
 pub use citywatch_model::RuleSource;
-pub use engine::{Counts, Snapshot, SnapshotError, SnapshotHead, Stage, UnitError, WeatherError};
+pub use engine::{
+    Counts, Snapshot, SnapshotError, SnapshotHead, Stage, UnitError, Unjudged, UnjudgedWhy,
+    WeatherError,
+};
 pub use epoch::{Epoch, OnEpoch};
 pub use in_force::compile_in_force;
 pub use language::{compile, derive_places, is_one_letter_off, rule_places};

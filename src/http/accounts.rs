@@ -35,7 +35,7 @@ pub async fn list(State(app): State<App>, _: Admin) -> Json<Vec<Account>> {
 
 /// Makes an account. Bound to zones it sees only what lies in them or in zones that nest in them; bound to hazards
 /// only what is of them
-#[utoipa::path(post, path = "/api/v1/accounts", tag = "accounts", request_body = NewAccount,
+#[utoipa::path(post, path = "/api/v1/accounts", tag = "accounts", params(Caller), request_body = NewAccount,
     responses((status = 201, body = GivenPassword), Problems))]
 pub async fn create(
     State(app): State<App>,
@@ -52,7 +52,7 @@ pub async fn create(
 }
 
 /// Changes an account; its sessions end at once
-#[utoipa::path(patch, path = "/api/v1/accounts/{name}", tag = "accounts", params(("name" = String, Path)),
+#[utoipa::path(patch, path = "/api/v1/accounts/{name}", tag = "accounts", params(("name" = String, Path), Caller),
     request_body = AccountChange, responses((status = 200, body = Account), Problems))]
 pub async fn change(
     State(app): State<App>,
@@ -72,7 +72,7 @@ pub async fn change(
 }
 
 /// Gives an account another password; its sessions end at once
-#[utoipa::path(post, path = "/api/v1/accounts/{name}/password", tag = "accounts", params(("name" = String, Path)),
+#[utoipa::path(post, path = "/api/v1/accounts/{name}/password", tag = "accounts", params(("name" = String, Path), Caller),
     responses((status = 200, body = GivenPassword), Problems))]
 pub async fn reset(
     State(app): State<App>,

@@ -14,16 +14,17 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::access::{Operator, Viewer};
+use super::call::Caller;
 use super::problem::{Body, Path, Problem, Query};
 use super::view::Problems;
 use crate::backtest::report::TransitionLine;
 use crate::backtest::{Labels, Report, labels};
-use crate::backtests::{Backtest, Outcome, TRANSITIONS, Wanted};
+use crate::backtests::{Asked, Backtest, Outcome, TRANSITIONS, Wanted};
 use crate::bundle::{BundleFile, Mistake, NamedText};
 use crate::in_force::{Edit, Present, rule_alone};
 
 /// What to try on which stretch of the history
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BacktestCall {
     /// One rule; it is compared with the rule of that id in force
@@ -124,27 +125,46 @@ impl BacktestView {
 }
 
 /// Begins a backtest on the service's own history, at low priority; one runs at a time, and a restart forgets them
-#[utoipa::path(post, path = "/api/v1/backtests", tag = "rules", request_body = BacktestCall,
+#[utoipa::path(post, path = "/api/v1/backtests", tag = "rules", params(Caller), request_body = BacktestCall,
     responses((status = 202, body = BacktestView), Problems))]
 pub async fn begin(
     State(app): State<App>,
     Operator(bearer): Operator,
+    caller: Caller,
     Body(body): Body<BacktestCall>,
 ) -> Result<(StatusCode, Json<BacktestView>), Problem> {
-    let (present, began) = (app.keeper.present(), app.ledger.now());
+    let conflict = |detail| Problem::new(StatusCode::CONFLICT, "conflict", detail);
+    let asked = asked(&app, (bearer.name, caller), &body)?;
+    let before = app.backtests.begun_before(&asked).map_err(|first| {
+        conflict(format!(
+            "the idempotency key was used for backtest {}, which is another call: take a new key for a new call",
+            first.id
+        ))
+    })?;
+    if let Some(before) = before {
+        return Ok((StatusCode::ACCEPTED, Json(BacktestView::head(&before))));
+    }
+    let present = app.keeper.present();
     let wanted = tokio::task::spawn_blocking(move || wanted(body, &present)).await;
     let wanted = wanted.map_err(|error| Problem::internal(&error))??;
     let history = app.history.clone();
-    let begun = app.backtests.begin(history, wanted, (bearer.name, began));
-    let backtest = begun.map_err(|running| {
-        let detail = format!(
+    let backtest = app.backtests.begin(history, wanted, asked).map_err(|running| {
+        conflict(format!(
             "backtest {} of `{}` runs: wait for it, or stop it with DELETE /api/v1/backtests/{}",
             running.id, running.by, running.id
-        );
-        Problem::new(StatusCode::CONFLICT, "conflict", detail)
+        ))
     })?;
     let view = BacktestView::head(&backtest);
     Ok((StatusCode::ACCEPTED, Json(view)))
+}
+
+fn asked(app: &App, (by, caller): (String, Caller), body: &BacktestCall) -> Result<Asked, Problem> {
+    let call = serde_json::to_string(body).map_err(|error| Problem::internal(&error))?;
+    Ok(Asked {
+        by,
+        at: app.ledger.now(),
+        key: caller.key().map(|key| (key, call)),
+    })
 }
 
 fn wanted(body: BacktestCall, present: &Present) -> Result<Wanted, Problem> {

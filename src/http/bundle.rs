@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::App;
 use super::access::{Admin, Viewer};
 use super::call::Caller;
-use super::problem::{Path, Problem, Query};
+use super::problem::{Object, Path, Problem, Query};
 use super::view::Problems;
 use crate::bundle::{self, NamedText};
 use crate::in_force::{ChangeError, Difference, Outcome, Request, Wish, difference_of};
@@ -152,9 +152,9 @@ pub async fn apply(
     State(app): State<App>,
     Admin(bearer): Admin,
     caller: Caller,
-    body: Result<Json<BundleCall>, JsonRejection>,
+    body: Result<Json<Object<BundleCall>>, JsonRejection>,
 ) -> Result<Json<ChangeView>, Problem> {
-    let Json(body) = body.map_err(|rejection| match rejection.status() {
+    let Json(Object(body)) = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
             let detail = format!(
                 "the bundle is larger than {BUNDLE_LIMIT} bytes, which is the most that is taken"

@@ -15,7 +15,8 @@ use axum::http::{HeaderValue, StatusCode};
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct Caller {
-    /// The same call with the same key gets the first answer again and does nothing
+    /// The same call with the same key gets the first answer again and does nothing. A secret that the first answer held is not
+    /// kept: then the answer is 409 and says what to do
     #[param(rename = "Idempotency-Key")]
     key: Option<String>,
     #[param(ignore)]
@@ -26,14 +27,21 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Problem> {
-        let key = parts
-            .headers
-            .get("idempotency-key")
-            .map(HeaderValue::to_str);
+        let mut keys = parts.headers.get_all("idempotency-key").iter();
+        let key = keys.next().map(HeaderValue::to_str).transpose();
         // a key that is not understood must not be taken for none: the act would be done twice
-        let key = key.transpose().map_err(|_| {
+        let key = key.map_err(|_| {
             Problem::bad_request("the Idempotency-Key must be visible ASCII, such as a UUID")
         })?;
+        if keys.next().is_some() {
+            let detail = "there are several Idempotency-Key headers: send one";
+            return Err(Problem::bad_request(detail));
+        }
+        if key.is_some_and(|key| key.trim().is_empty()) {
+            let detail =
+                "the Idempotency-Key is empty: send one such as a UUID, or leave the header out";
+            return Err(Problem::bad_request(detail));
+        }
         let client = parts.extensions.get::<Client>();
         Ok(Caller {
             key: key.map(str::to_owned),
@@ -45,6 +53,11 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 impl Caller {
+    /// The key alone, for what the ledger does not keep.
+    pub fn key(self) -> Option<String> {
+        self.key
+    }
+
     /// The call as the ledger wants it; `version` is what the caller saw.
     pub fn call(self, bearer: Bearer, version: Option<i64>) -> Call {
         let role = bearer.role();

@@ -18,6 +18,7 @@ mod feed;
 mod gate;
 mod link_guard;
 mod origin;
+mod plans;
 mod problem;
 mod readings;
 mod receipts;
@@ -32,6 +33,7 @@ mod status;
 mod tokens;
 mod view;
 mod warnings;
+mod zones;
 
 use std::sync::Arc;
 
@@ -153,6 +155,8 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(sensors::list))
         .routes(routes!(sensors::unknown))
         .routes(routes!(sensors::detail))
+        .routes(routes!(zones::list))
+        .routes(routes!(plans::list))
         .routes(routes!(events::stream))
         .routes(routes!(feed::atom))
         .routes(routes!(feed::cap))

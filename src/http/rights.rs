@@ -77,6 +77,8 @@ const TABLE: &[(&str, &str, Right)] = &[
     ("GET", "/api/v1/sensors", Read),
     ("GET", "/api/v1/sensors/unknown", Whole),
     ("GET", "/api/v1/sensors/{id}", Read),
+    ("GET", "/api/v1/zones", Read),
+    ("GET", "/api/v1/plans", Read),
     ("GET", "/api/v1/events", Events),
     ("GET", "/feeds/cap.atom", Feed),
     ("GET", "/cap/{file}", Feed),

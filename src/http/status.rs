@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use citywatch_alerting::ledger::{Act, Summary};
 use citywatch_ingest::link::LinkStatus;
-use citywatch_rules::UnitError;
+use citywatch_rules::{UnitError, Unjudged, UnjudgedWhy};
 use prometheus::{Encoder, TextEncoder};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -85,6 +85,9 @@ pub struct Status {
     pub rule_files: Vec<String>,
     /// Sensors that a rule does not see because their unit does not convert
     pub unit_errors: Vec<UnitErrorView>,
+    /// Sensors whose readings raise nothing, because they lie outside of the sensor's `min` and `max` or are older than one that
+    /// came before
+    pub unjudged: Vec<UnjudgedView>,
     /// Alerts and deliveries
     pub summary: Summary,
 }
@@ -194,6 +197,37 @@ impl From<&UnitError> for UnitErrorView {
     }
 }
 
+/// Readings of a sensor that raise nothing
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UnjudgedView {
+    /// `implausible`: shown to no rule; `late`: only fills windows
+    #[schema(value_type = String)]
+    pub kind: UnjudgedWhy,
+    /// The sensor
+    pub sensor: String,
+    /// What is measured
+    pub measurement: String,
+    /// The newest value, as it came
+    pub value: f64,
+    /// Event time of the newest
+    pub time: String,
+    /// Readings since the service started
+    pub times: u64,
+}
+
+impl From<&Unjudged> for UnjudgedView {
+    fn from(unjudged: &Unjudged) -> UnjudgedView {
+        UnjudgedView {
+            kind: unjudged.why,
+            sensor: unjudged.sensor.to_string(),
+            measurement: unjudged.measurement.to_string(),
+            value: unjudged.value,
+            time: unjudged.time.to_string(),
+            times: unjudged.times,
+        }
+    }
+}
+
 /// Where the parts of the service stand
 #[utoipa::path(get, path = "/api/v1/status", tag = "status", responses((status = 200, body = Status), Problems))]
 pub async fn status(
@@ -206,6 +240,8 @@ pub async fn status(
     let sees = |sensor| sight.sees(facts.registry.sensors.get(&sensor));
     let unit_errors = app.notes.unit_errors();
     let unit_errors = unit_errors.iter().filter(|error| sees(error.sensor));
+    let unjudged = app.notes.unjudged();
+    let unjudged = unjudged.iter().filter(|entry| sees(entry.sensor));
     let part = Status {
         journal: None,
         history: None,
@@ -223,6 +259,7 @@ pub async fn status(
         rules: None,
         rule_files: Vec::new(),
         unit_errors: unit_errors.map(Into::into).collect(),
+        unjudged: unjudged.map(Into::into).collect(),
         summary,
     };
     if !bearer.view.is_whole() {

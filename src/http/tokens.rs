@@ -37,7 +37,7 @@ pub async fn list(State(app): State<App>, _: Admin) -> Json<Vec<ApiToken>> {
 }
 
 /// Makes a token for a program. One that brings readings cannot be bound
-#[utoipa::path(post, path = "/api/v1/tokens", tag = "accounts", request_body = NewToken,
+#[utoipa::path(post, path = "/api/v1/tokens", tag = "accounts", params(Caller), request_body = NewToken,
     responses((status = 201, body = MadeToken), Problems))]
 pub async fn create(
     State(app): State<App>,
@@ -68,7 +68,7 @@ pub async fn create(
 }
 
 /// Takes a token back; it is refused from now on
-#[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "accounts", params(("id" = i64, Path)),
+#[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "accounts", params(("id" = i64, Path), Caller),
     responses((status = 200, body = ApiToken), Problems))]
 pub async fn revoke(
     State(app): State<App>,

@@ -1,24 +1,28 @@
-//! Readings that rules could not use as they came: counted in the metrics, and the unit mistakes named,
-//! because a sensor whose unit does not convert is a sensor that nobody watches.
+//! Readings that rules could not use as they came: counted in the metrics, and the sensors named, because a sensor
+//! whose unit does not convert, whose values pass its limits or whose clock went back is one that nobody watches.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use citywatch_model::Name;
-use citywatch_rules::{Counts, UnitError};
+use citywatch_rules::{Counts, UnitError, Unjudged, UnjudgedWhy};
 use prometheus::{IntCounterVec, Opts, Registry};
 
-/// Unit mistakes that are named; further ones are only counted.
+/// Unit mistakes, and sensors whose readings raise nothing, that are named; further ones are only counted.
 const NAMED: usize = 1_000;
 
 /// By rule, sensor and unit.
 type UnitErrors = BTreeMap<(Name, Name, Name), UnitError>;
+
+/// By sensor, measurement and reason.
+type AllUnjudged = BTreeMap<(Name, Name, UnjudgedWhy), Unjudged>;
 
 /// What was noted so far; clones share it.
 #[derive(Clone)]
 pub struct Notes {
     readings: IntCounterVec,
     units: Arc<Mutex<UnitErrors>>,
+    unjudged: Arc<Mutex<AllUnjudged>>,
 }
 
 impl Notes {
@@ -33,6 +37,7 @@ impl Notes {
         Ok(Notes {
             readings,
             units: Arc::default(),
+            unjudged: Arc::default(),
         })
     }
 
@@ -50,11 +55,17 @@ impl Notes {
                 self.readings.with_label_values(&[kind]).inc_by(count);
             }
         }
-        if counts.unit_newest.is_empty() {
-            return;
+        if !counts.unit_newest.is_empty() {
+            self.add_units(&counts.unit_newest);
         }
+        if !counts.unjudged_newest.is_empty() {
+            self.add_unjudged(&counts.unjudged_newest);
+        }
+    }
+
+    fn add_units(&self, newest: &[UnitError]) {
         let mut units = self.units.lock().unwrap_or_else(PoisonError::into_inner);
-        for error in &counts.unit_newest {
+        for error in newest {
             let key = (error.rule, error.sensor, error.unit);
             if let Some(known) = units.get_mut(&key) {
                 *known = UnitError {
@@ -69,6 +80,36 @@ impl Notes {
                 units.insert(key, error.clone());
             }
         }
+    }
+
+    fn add_unjudged(&self, newest: &[Unjudged]) {
+        let mut all = self.unjudged.lock().unwrap_or_else(PoisonError::into_inner);
+        for unjudged in newest {
+            let key = (unjudged.sensor, unjudged.measurement, unjudged.why);
+            if let Some(known) = all.get_mut(&key) {
+                known.add(unjudged);
+            } else if all.len() < NAMED {
+                let what_to_do = match unjudged.why {
+                    UnjudgedWhy::Implausible => {
+                        "a value lies outside of min and max of its sensor and is shown to no rule; a range must hold all that the sensor can send when things are bad"
+                    }
+                    UnjudgedWhy::Late => {
+                        "a reading is older than one that came before, so it raises nothing; look at the sensor's clock"
+                    }
+                };
+                tracing::warn!(
+                    sensor = %unjudged.sensor, measurement = %unjudged.measurement, value = unjudged.value,
+                    time = %unjudged.time, "{what_to_do}"
+                );
+                all.insert(key, unjudged.clone());
+            }
+        }
+    }
+
+    /// Sensors whose readings raised nothing since the start, by sensor, measurement and reason.
+    pub fn unjudged(&self) -> Vec<Unjudged> {
+        let all = self.unjudged.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().cloned().collect()
     }
 
     /// The unit mistakes since the start, by rule, sensor and unit.

@@ -50,7 +50,7 @@ impl World {
             (
                 "get",
                 "/api/v1/alerts" | "/api/v1/warnings" | "/api/v1/deliveries" | "/api/v1/sensors"
-                | "/api/v1/status" | "/feeds/cap.atom",
+                | "/api/v1/zones" | "/api/v1/plans" | "/api/v1/status" | "/feeds/cap.atom",
             ) => Kind::List,
             ("get", "/api/v1/events") => Kind::Stream,
             ("get", "/api/v1/alerts/{id}") => one(self.numbered(0, path)),

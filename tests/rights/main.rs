@@ -227,7 +227,7 @@ fn counting_and_filtering_find_only_what_lies_inside() {
     let keys: Vec<&String> = status.as_object().unwrap().keys().collect();
     assert_eq!(
         keys,
-        ["sensors", "summary", "unit_errors", "version"],
+        ["sensors", "summary", "unit_errors", "unjudged", "version"],
         "what counts the whole is left out"
     );
     assert_eq!(status["sensors"], 2);

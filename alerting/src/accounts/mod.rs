@@ -52,7 +52,7 @@ impl AccountRole {
 }
 
 /// A person who may log in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Account {
     /// What is typed at the login; NFKC, small letters.
     pub name: String,
@@ -103,7 +103,7 @@ pub enum Scope {
 }
 
 /// A program that may use the API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApiToken {
     /// Number.
     pub id: i64,

@@ -123,6 +123,17 @@ impl Ledger {
         settings: Settings,
         registry: &prometheus::Registry,
     ) -> Result<Ledger, LedgerError> {
+        let path = path.as_ref();
+        let opened = Ledger::open_file(path, directory, settings, registry).await;
+        opened.map_err(|error| error.of_file(path))
+    }
+
+    async fn open_file(
+        path: &Path,
+        directory: Arc<Directory>,
+        settings: Settings,
+        registry: &prometheus::Registry,
+    ) -> Result<Ledger, LedgerError> {
         let metrics = Metrics::register(registry)?;
         let options = SqliteConnectOptions::new()
             .filename(path)

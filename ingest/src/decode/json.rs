@@ -83,6 +83,40 @@ pub(super) struct Object<'a> {
     slots: [Option<Node<'a>>; Key::COUNT],
     /// A key that stands twice, so that nobody can tell which of its values is meant.
     pub(super) twice: Option<Key>,
+    /// A key that means nothing here, but holds what looks like the event time.
+    pub(super) other_time: Option<OtherTime>,
+}
+
+/// What others call `ts`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OtherTime {
+    Time,
+    Timestamp,
+    Datetime,
+    T,
+}
+
+impl OtherTime {
+    const ALL: [OtherTime; 4] = [
+        OtherTime::Time,
+        OtherTime::Timestamp,
+        OtherTime::Datetime,
+        OtherTime::T,
+    ];
+
+    fn find(text: &str) -> Option<OtherTime> {
+        let mut all = OtherTime::ALL.into_iter();
+        all.find(|other| other.name() == text)
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            OtherTime::Time => "time",
+            OtherTime::Timestamp => "timestamp",
+            OtherTime::Datetime => "datetime",
+            OtherTime::T => "t",
+        }
+    }
 }
 
 impl<'a> Object<'a> {
@@ -99,12 +133,29 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// A number below this is no time of our days, but perhaps a temperature under the key `t`.
+    const FIRST_SECONDS: f64 = 1e8;
+
+    fn put_other_time(&mut self, key: OtherTime, node: &Node<'a>) {
+        let is_time = match node {
+            Node::Text(text) => !text.is_empty(),
+            Node::Integer(number) => *number as f64 >= Self::FIRST_SECONDS,
+            Node::Float(number) => *number >= Self::FIRST_SECONDS,
+            Node::Null | Node::Bool(_) | Node::Array | Node::Object(_) | Node::Beyond(_) => false,
+        };
+        if is_time {
+            self.other_time = Some(key);
+        }
+    }
+
     /// The careful road: `text` is one valid JSON object, but perhaps with numbers beyond every float.
     pub(super) fn read_carefully(text: &'a str) -> serde_json::Result<Object<'a>> {
         let mut object = Object::default();
         for (key, raw) in serde_json::from_str::<RawMap<'a>>(text)?.0 {
             if let Some(key) = Key::find(&key) {
                 object.put(key, Node::read_carefully(raw.get()));
+            } else if let Some(key) = OtherTime::find(&key) {
+                object.put_other_time(key, &Node::read_carefully(raw.get()));
             }
         }
         Ok(object)
@@ -157,7 +208,11 @@ struct RawMap<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 struct Text<'a>(Cow<'a, str>);
 
 /// A key on the quick road: matched in place, never copied.
-struct KnownKey(Option<Key>);
+enum KnownKey {
+    Known(Key),
+    OtherTime(OtherTime),
+    Nothing,
+}
 
 macro_rules! visit_text {
     ($wrap:expr) => {
@@ -232,7 +287,8 @@ impl<'a> Deserialize<'a> for KnownKey {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<KnownKey, E> {
-                Ok(KnownKey(Key::find(text)))
+                let other = || OtherTime::find(text).map_or(KnownKey::Nothing, KnownKey::OtherTime);
+                Ok(Key::find(text).map_or_else(other, KnownKey::Known))
             }
         }
         deserializer.deserialize_identifier(KeyVisitor)
@@ -265,10 +321,11 @@ impl<'a> Deserialize<'a> for Node<'a> {
 
 fn read_object<'a, M: MapAccess<'a>>(mut map: M) -> Result<Object<'a>, M::Error> {
     let mut object = Object::default();
-    while let Some(KnownKey(key)) = map.next_key()? {
+    while let Some(key) = map.next_key()? {
         match key {
-            Some(key) => object.put(key, map.next_value()?),
-            None => _ = map.next_value::<IgnoredAny>()?,
+            KnownKey::Known(key) => object.put(key, map.next_value()?),
+            KnownKey::OtherTime(key) => object.put_other_time(key, &map.next_value()?),
+            KnownKey::Nothing => _ = map.next_value::<IgnoredAny>()?,
         }
     }
     Ok(object)

@@ -1,11 +1,12 @@
-//! What happened to readings besides being judged. Counts, and the newest unit mistakes with their place.
+//! What happened to readings besides being judged. Counts, and the newest ones that no rule could use, with their place.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use citywatch_model::{Name, Position, Time};
 use serde::{Deserialize, Serialize};
 
-/// How many unit mistakes are named; the others are only counted.
+/// How many of each kind are named; the others are only counted.
 const NAMED: usize = 16;
 
 /// Counts of readings since some point.
@@ -25,12 +26,44 @@ pub struct Counts {
     pub unit_errors: u64,
     /// The newest of those, one entry for each rule, sensor and unit, the newest last.
     pub unit_newest: Vec<UnitError>,
+    /// The newest of the late and the implausible ones, one entry for each sensor, measurement and reason, the newest last.
+    #[serde(default)]
+    pub unjudged_newest: Vec<Unjudged>,
     /// Days for which a derived series could not be made, because the weather of them cannot be.
     #[serde(default)]
     pub weather_errors: u64,
     /// The newest of those, one entry for each series, sensor and measurement, the newest last.
     #[serde(default)]
     pub weather_newest: Vec<WeatherError>,
+}
+
+/// Why a reading that was understood raises nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnjudgedWhy {
+    /// Outside the plausible range of the registry.
+    Implausible,
+    /// Older than the newest of its series.
+    Late,
+}
+
+/// Readings of a sensor that raise nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unjudged {
+    /// Why.
+    pub why: UnjudgedWhy,
+    /// Who sent them.
+    pub sensor: Name,
+    /// What was measured.
+    pub measurement: Name,
+    /// The newest value, as it came.
+    pub value: f64,
+    /// How often since the counts began.
+    pub times: u64,
+    /// Event time of the newest.
+    pub time: Time,
+    /// Record of the newest.
+    pub position: Position,
 }
 
 /// Weather that cannot be, such as a humidity of 130 %.
@@ -81,6 +114,18 @@ pub(crate) struct Tally {
     counts: Counts,
     units: BTreeMap<(Name, Name, Name), UnitError>,
     weather: BTreeMap<(Name, Name, Name), WeatherError>,
+    unjudged: BTreeMap<(Name, Name, UnjudgedWhy), Unjudged>,
+}
+
+impl Unjudged {
+    /// Adds what came of the same sensor, measurement and reason.
+    pub fn add(&mut self, other: &Unjudged) {
+        let times = self.times + other.times;
+        if other.position >= self.position {
+            *self = other.clone();
+        }
+        self.times = times;
+    }
 }
 
 impl Counts {
@@ -114,6 +159,20 @@ impl Tally {
         }
     }
 
+    pub(crate) fn unjudged(&mut self, unjudged: &Unjudged) {
+        match unjudged.why {
+            UnjudgedWhy::Implausible => self.counts.implausible += unjudged.times,
+            UnjudgedWhy::Late => self.counts.late += unjudged.times,
+        }
+        let key = (unjudged.sensor, unjudged.measurement, unjudged.why);
+        match self.unjudged.entry(key) {
+            Entry::Occupied(mut known) => known.get_mut().add(unjudged),
+            Entry::Vacant(free) => {
+                free.insert(unjudged.clone());
+            }
+        }
+    }
+
     pub(crate) fn weather_error(&mut self, error: &WeatherError) {
         self.counts.weather_errors += error.times;
         let key = (error.series, error.sensor, error.measurement);
@@ -144,6 +203,18 @@ impl Tally {
         sum.unit_errors += other.unit_errors - named;
         let named: u64 = other.weather_newest.iter().map(|error| error.times).sum();
         sum.weather_errors += other.weather_errors - named;
+        let named = |why| {
+            let entries = other
+                .unjudged_newest
+                .iter()
+                .filter(|entry| entry.why == why);
+            entries.map(|entry| entry.times).sum::<u64>()
+        };
+        sum.late -= named(UnjudgedWhy::Late);
+        sum.implausible -= named(UnjudgedWhy::Implausible);
+        for entry in &other.unjudged_newest {
+            self.unjudged(entry);
+        }
         for error in other.unit_newest {
             self.unit_error(&error);
         }
@@ -157,6 +228,8 @@ impl Tally {
         let mut counts = self.counts.clone();
         counts.unit_newest = self.units.values().cloned().collect();
         counts.unit_newest.sort_by_key(|error| error.position);
+        counts.unjudged_newest = self.unjudged.values().cloned().collect();
+        counts.unjudged_newest.sort_by_key(|entry| entry.position);
         counts.weather_newest = self.weather.values().cloned().collect();
         counts.weather_newest.sort_by_key(|error| error.position);
         counts
@@ -168,6 +241,9 @@ impl Tally {
         counts
             .unit_newest
             .drain(..counts.unit_newest.len().saturating_sub(NAMED));
+        counts
+            .unjudged_newest
+            .drain(..counts.unjudged_newest.len().saturating_sub(NAMED));
         counts
             .weather_newest
             .drain(..counts.weather_newest.len().saturating_sub(NAMED));

@@ -5,7 +5,7 @@ use citywatch_model::{Name, Observation, Position, Time, Value, Zones};
 use smallvec::SmallVec;
 
 use super::bound::Bound;
-use super::counts::{Tally, UnitError};
+use super::counts::{Tally, UnitError, Unjudged, UnjudgedWhy};
 use super::evaluate::AgeBase;
 use super::profile::Profile;
 use super::program::{Program, Task};
@@ -131,6 +131,15 @@ impl SensorState {
         programs: &[Option<Program>],
         tally: &mut Tally,
     ) {
+        let unjudged = |why, value: &Value| Unjudged {
+            why,
+            sensor: observation.sensor,
+            measurement: value.measurement,
+            value: value.value,
+            times: 1,
+            time: observation.time,
+            position: at.position,
+        };
         for value in &observation.values {
             tally.counts_mut().readings += 1;
             if !self
@@ -138,7 +147,7 @@ impl SensorState {
                 .limits
                 .plausible(value.value, observation.flags)
             {
-                tally.counts_mut().implausible += 1;
+                tally.unjudged(&unjudged(UnjudgedWhy::Implausible, value));
                 continue;
             }
             let Some(place) = self
@@ -170,7 +179,7 @@ impl SensorState {
                     );
                 }
                 Standing::Late => {
-                    tally.counts_mut().late += 1;
+                    tally.unjudged(&unjudged(UnjudgedWhy::Late, value));
                     self.file(
                         place,
                         *value,

@@ -1,6 +1,6 @@
 //! Making and changing accounts. An account that changes loses its sessions; the last admin who can log in stays one.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
@@ -8,6 +8,7 @@ use super::memory::{self, StoredAccount};
 use super::note;
 use crate::LedgerError;
 use crate::accounts::{Account, AccountRole, Bounds, account_name};
+use crate::ledger::key::fingerprint;
 use crate::ledger::session::Session;
 use crate::ledger::statement::statement;
 use crate::ledger::{Call, Ledger, to_json};
@@ -16,7 +17,7 @@ use crate::ledger::{Call, Ledger, to_json};
 const LONGEST_DISPLAY_NAME: usize = 100;
 
 /// An account about to be made; its password is given once.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAccount {
     /// What is typed at the login: letters of any script, digits and `._-@`.
@@ -37,7 +38,7 @@ pub struct NewAccount {
 }
 
 /// What is to change; what is absent stays.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccountChange {
     /// For people.
@@ -90,9 +91,17 @@ impl Ledger {
             changed_at: at,
         };
         check(&account)?;
-        let (ledger, actor) = (self.clone(), call.actor.clone());
+        let asked = fingerprint("create account", 0, new);
+        let (ledger, call) = (self.clone(), call.clone());
         let account = self.change_people(async move {
             let mut session = ledger.begin().await?;
+            session
+                .refuse_repeated(
+                    &call,
+                    &asked,
+                    "give the account another password, with another key",
+                )
+                .await?;
             if session.account(&account.name).await?.is_some() {
                 return Err(LedgerError::Conflict(format!(
                     "there is an account `{}` already: take another name, or change that one",
@@ -100,7 +109,8 @@ impl Ledger {
                 )));
             }
             session.save_account(&account, &kept);
-            note(&mut session, &actor, "create account", &told(&account));
+            note(&mut session, &call.actor, "create account", &told(&account));
+            session.keep_answer(&call, &asked, &account);
             session.commit().await?;
             Ok(account)
         });
@@ -118,9 +128,13 @@ impl Ledger {
         change: AccountChange,
         call: &Call,
     ) -> Result<Account, LedgerError> {
-        let (ledger, actor, name) = (self.clone(), call.actor.clone(), name.to_owned());
+        let asked = fingerprint("change account", 0, &(name, &change));
+        let (ledger, call, name) = (self.clone(), call.clone(), name.to_owned());
         self.change_people(async move {
             let mut session = ledger.begin().await?;
+            if let Some(first) = session.first_answer(&call, &asked).await? {
+                return Ok(first);
+            }
             let stored = session.existing_account(&name).await?;
             if let Some(seen) = change.version
                 && seen != stored.account.version
@@ -135,7 +149,13 @@ impl Ledger {
             session.keep_an_admin(&account).await?;
             session.save_account(&account, &stored.password);
             session.end_sessions(&account.name);
-            note(&mut session, &actor, "change account", &told(&account));
+            note(
+                &mut session,
+                &call.actor,
+                "change account",
+                &told(&account),
+            );
+            session.keep_answer(&call, &asked, &account);
             session.commit().await?;
             Ok(account)
         })

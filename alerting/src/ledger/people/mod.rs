@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use super::session::{Concerns, Session};
 use super::statement::statement;
-use super::{Actor, Ledger, wall};
+use super::{Actor, Call, Ledger, wall};
 use crate::LedgerError;
 use crate::accounts::{Lockout, Passwords};
 
@@ -164,6 +164,24 @@ fn write_uses(
     }
     for id in over {
         session.write(statement("DELETE FROM sessions WHERE id = $1").bind(id.as_str()));
+    }
+}
+
+impl Session {
+    /// Refuses a call that was carried out already under its idempotency key, when its answer held a secret: secrets are
+    /// not kept, so the answer cannot be given again. `way_out` says where to get another.
+    async fn refuse_repeated(
+        &mut self,
+        call: &Call,
+        asked: &str,
+        way_out: &str,
+    ) -> Result<(), LedgerError> {
+        let first: Option<serde_json::Value> = self.first_answer(call, asked).await?;
+        first.map_or(Ok(()), |_| {
+            Err(LedgerError::Conflict(format!(
+                "this was done already, by the first call with this idempotency key, and the secret in its answer was shown only then: if it was lost, {way_out}"
+            )))
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use super::note;
 use super::sessions::LoginError;
 use crate::LedgerError;
 use crate::accounts::{self, Account, AccountRole, Bounds, HashingError, Secret};
+use crate::ledger::key::fingerprint;
 use crate::ledger::{Actor, Call, Ledger};
 
 /// The account of the first start.
@@ -83,9 +84,13 @@ impl Ledger {
         change: impl FnOnce(&Account) -> Account + Send + 'static,
     ) -> Result<(Account, String), LedgerError> {
         let (password, kept) = self.one_time_password().await?;
-        let (ledger, actor, name) = (self.clone(), call.actor.clone(), name.to_owned());
+        let asked = fingerprint(act, 0, &name);
+        let (ledger, call, name) = (self.clone(), call.clone(), name.to_owned());
         let account = self.change_people(async move {
             let mut session = ledger.begin().await?;
+            session
+                .refuse_repeated(&call, &asked, "ask for another one, with another key")
+                .await?;
             let stored = session.existing_account(&name).await?;
             let account = Account {
                 must_change_password: true,
@@ -95,7 +100,8 @@ impl Ledger {
             };
             session.save_account(&account, &kept);
             session.end_sessions(&name);
-            note(&mut session, &actor, act, &told(&account));
+            note(&mut session, &call.actor, act, &told(&account));
+            session.keep_answer(&call, &asked, &account);
             session.commit().await?;
             Ok(account)
         });

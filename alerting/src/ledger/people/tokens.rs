@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use citywatch_model::{Duration, Time};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
@@ -11,7 +11,7 @@ use super::{USE_WRITTEN, memory, note, wall};
 use crate::LedgerError;
 use crate::accounts::{ApiToken, Bounds, Scope, account_name, fingerprint, new_secret};
 use crate::ledger::statement::statement;
-use crate::ledger::{Call, Ledger, next_id, to_json};
+use crate::ledger::{Call, Ledger, key, next_id, to_json};
 
 /// How every token begins.
 const PREFIX: &str = "cwt_";
@@ -21,7 +21,7 @@ const SHOWN: usize = 10;
 const LONGEST_DAYS: i64 = 2 * 366;
 
 /// A token about to be made.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// Whose it is: letters of any script, digits and `._-@`.
@@ -136,9 +136,13 @@ impl Ledger {
             used_at: None,
             revoked_at: None,
         };
-        let (ledger, actor, sha256) = (self.clone(), call.actor.clone(), fingerprint(&text));
+        let asked = key::fingerprint("create token", 0, new);
+        let (ledger, call, sha256) = (self.clone(), call.clone(), fingerprint(&text));
         let token = self.change_people(async move {
             let mut session = ledger.begin().await?;
+            session
+                .refuse_repeated(&call, &asked, "revoke the token and make another one, with another key")
+                .await?;
             let connection = session.connection().await?;
             token.id = next_id(connection, "SELECT MAX(id) FROM api_tokens").await?;
             let same = "SELECT COUNT(*) FROM api_tokens WHERE name = $1 AND revoked_at IS NULL AND expires_at > $2";
@@ -159,7 +163,8 @@ impl Ledger {
                 "token": token.id, "name": token.name, "prefix": token.prefix, "scopes": token.scopes,
                 "hazards": token.bounds.hazards, "zones": token.bounds.zones, "expires": token.expires,
             });
-            note(&mut session, &actor, "create token", &told);
+            note(&mut session, &call.actor, "create token", &told);
+            session.keep_answer(&call, &asked, &token);
             session.commit().await?;
             Ok(token)
         });
@@ -171,9 +176,13 @@ impl Ledger {
     /// # Errors
     /// If there is none, or the database fails.
     pub async fn revoke_token(&self, id: i64, call: &Call) -> Result<ApiToken, LedgerError> {
-        let (ledger, actor) = (self.clone(), call.actor.clone());
+        let asked = key::fingerprint("revoke token", id, &());
+        let (ledger, call) = (self.clone(), call.clone());
         self.change_people(async move {
             let mut session = ledger.begin().await?;
+            if let Some(first) = session.first_answer(&call, &asked).await? {
+                return Ok(first);
+            }
             let row = sqlx::query("SELECT * FROM api_tokens WHERE id = $1")
                 .bind(id)
                 .fetch_optional(session.connection().await?)
@@ -192,7 +201,8 @@ impl Ledger {
                     .bind(token.revoked_at.map(Time::millis)),
             );
             let told = json!({ "token": id, "name": token.name, "prefix": token.prefix });
-            note(&mut session, &actor, "revoke token", &told);
+            note(&mut session, &call.actor, "revoke token", &told);
+            session.keep_answer(&call, &asked, &token);
             session.commit().await?;
             Ok(token)
         })

@@ -39,7 +39,16 @@ pub(super) fn head<'a>(
             "no sensor is named: add \"sensor\":\"ID\", or publish on a topic with {sensor}";
         (Reason::NoSensor, detail.to_owned())
     })?;
-    Ok((sensor, time_of(object.take(Key::Ts))?))
+    let time = time_of(object.take(Key::Ts))?;
+    if let (None, Some(other)) = (time, object.other_time) {
+        let other = other.name();
+        // the arrival time in its place would make something new of something old
+        let detail = format!(
+            "there is no `ts`, but a time in `{other}`: name the event time `ts`, or leave `{other}` out if it was measured just now"
+        );
+        return Err((Reason::BadTime, detail));
+    }
+    Ok((sensor, time))
 }
 
 /// A field that must be a text if it is there at all; null and "" count as absent.

@@ -227,3 +227,32 @@ proptest! {
         prop_assert_eq!(decoded.rejected[0].reason, Reason::MalformedJson);
     }
 }
+
+#[test]
+fn a_time_under_another_name_is_not_taken_for_now() {
+    let old = |key: &str, time: &str| format!(r#"{{"sensor":"s","value":1,"{key}":{time}}}"#);
+    for (key, time) in [
+        ("time", "\"2020-01-01T00:00:00Z\""),
+        ("timestamp", "1577836800"),
+        ("datetime", "\"2020-01-01 00:00\""),
+        ("t", "1577836800000.5"),
+    ] {
+        let told = shown_decoded(old(key, time).as_bytes(), None, None);
+        assert!(
+            told.contains("bad_time") || told.contains("name the event time `ts`"),
+            "{told}"
+        );
+        assert!(!told.contains("no time"), "{told}");
+        let both = format!(r#"{{"ts":1577836800,{}"#, &old(key, time)[1..]);
+        let taken = shown_decoded(both.as_bytes(), None, None);
+        assert!(
+            taken.contains("s at 2020-01-01T00:00:00Z: value=1"),
+            "{taken}"
+        );
+    }
+    // a temperature, and nothing at all
+    for time in ["21.5", "null", "\"\""] {
+        let taken = shown_decoded(old("t", time).as_bytes(), None, None);
+        assert_eq!(taken, "  s at no time: value=1\n");
+    }
+}
