@@ -16,6 +16,8 @@ pub enum Condition {
     Active = 0,
     /// 恢复正常: the rule sees no level any more.
     Recovered = 1,
+    /// 无人监视: the rule or the sensor was changed or removed, so nobody knows whether the level still holds.
+    Unwatched = 2,
 }
 
 /// How far people are with the alert. Never moves backwards.
@@ -64,7 +66,7 @@ pub struct Alert {
     /// Label of the rule such as `flood`; may be empty.
     #[schema(value_type = String)]
     pub hazard: Name,
-    /// Present level; after recovery the level that ended.
+    /// Present level; after recovery the level that ended, and when nobody watches any more the last that was seen.
     pub level: Level,
     /// Worst level so far.
     pub worst: Level,
@@ -80,7 +82,7 @@ pub struct Alert {
     pub condition: Condition,
     /// How far people are.
     pub handling: Handling,
-    /// New, or worse than what was acknowledged: somebody must look.
+    /// New, worse than what was acknowledged, or no longer watched: somebody must look.
     pub needs_attention: bool,
     /// First breach, on the service's clock.
     pub raised_at: Time,

@@ -430,6 +430,43 @@ async fn who_lifts_is_the_plans_choice() {
 }
 
 #[tokio::test]
+async fn a_changed_rule_or_sensor_lifts_nothing() {
+    for plans in [automatic(""), automatic("lift: automatic")] {
+        let place = Place::new();
+        let ledger = place.open(&plans).await;
+        let alert = apply(&ledger, vec![raise(1, "u-1", Red)]).await.alerts[0].id;
+        let kinds = async || {
+            let detail = ledger.alert(alert).await.unwrap();
+            let kinds: Vec<&str> = detail
+                .warnings
+                .iter()
+                .map(|entry| entry.warning.kind.word())
+                .collect();
+            (kinds.join(" "), detail.alert.warned)
+        };
+        apply(&ledger, vec![unwatch(2, "u-1", Red)]).await;
+        assert_eq!(kinds().await, ("issued".to_owned(), Some(Red)), "{plans}");
+        // the changed rule sees it too: nothing new to say; then it sees it end
+        apply(&ledger, vec![raise(3, "u-1", Red)]).await;
+        assert_eq!(kinds().await, ("issued".to_owned(), Some(Red)));
+        apply(&ledger, vec![clear(4, "u-1", Red)]).await;
+        assert_eq!(kinds().await, ("issued lifted".to_owned(), None));
+    }
+    // a person may know that the danger is over
+    let place = Place::new();
+    let ledger = place.open(&automatic("")).await;
+    apply(&ledger, vec![raise(1, "u-1", Red), unwatch(2, "u-1", Red)]).await;
+    let lifted = ledger
+        .lift_warning(1, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    assert_eq!(
+        lifted.warning.description.zh,
+        "人民街道人民路下穿通道下穿通道积水的危险已经过去，红色预警解除。"
+    );
+}
+
+#[tokio::test]
 async fn answers_go_forward_and_are_all_kept() {
     let place = Place::new();
     let ledger = place.open(PLANS).await;
