@@ -112,6 +112,9 @@ pub struct Alert {
     pub warning: Option<i64>,
     /// Its level.
     pub warned: Option<Level>,
+    /// When it lapses.
+    #[serde(default)]
+    pub warned_until: Option<Time>,
     /// Name of the rule.
     pub title: Text,
     /// Name of the sensor; may be empty.
@@ -142,6 +145,26 @@ impl Alert {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.handling < Handling::Closed
+    }
+
+    /// Whether its warning has lapsed, as far as the alert itself says.
+    pub(super) fn has_lapsed(&self, now: Time) -> bool {
+        self.warning.is_some() && self.warned_until.is_none_or(|until| until <= now)
+    }
+
+    /// Without a warning that has lapsed: between two looks of the timer, and once the alert is closed, it still
+    /// stands in the row.
+    pub(super) fn shown(mut self, now: Time) -> Alert {
+        if self.warned_until.is_some() && self.has_lapsed(now) {
+            self.forget_warning();
+        }
+        self
+    }
+
+    pub(super) fn forget_warning(&mut self) {
+        self.warning = None;
+        self.warned = None;
+        self.warned_until = None;
     }
 
     /// Whether the engine may still say something about it.

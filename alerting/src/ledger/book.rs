@@ -71,6 +71,13 @@ impl Book {
         }
     }
 
+    /// Those whose warning has lapsed, by number.
+    pub fn lapsed(&self, now: Time) -> impl Iterator<Item = &Alert> {
+        let mut lapsed: Vec<&Alert> = self.iter().filter(|alert| alert.has_lapsed(now)).collect();
+        lapsed.sort_by_key(|alert| alert.id);
+        lapsed.into_iter()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Alert> {
         self.live.values()
     }
@@ -166,6 +173,7 @@ fn raise(change: &Change, id: i64, wall: Time) -> Step {
         note: String::new(),
         warning: None,
         warned: None,
+        warned_until: None,
         title: rule.name.clone(),
         subject_name: sensor.map(|sensor| sensor.name.clone()).unwrap_or_default(),
         place: sensor.and_then(|sensor| sensor.place),
