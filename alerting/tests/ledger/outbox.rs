@@ -696,3 +696,18 @@ fn a_crash_keeps_the_queue() {
         outbox.stop().await;
     });
 }
+
+#[tokio::test]
+async fn a_channel_that_is_not_switched_on_cannot_be_chosen() {
+    let place = Place::new();
+    let ledger = place.open(&plans(&["http://127.0.0.1:1".to_owned()])).await;
+    let outbox = start(&ledger, fast()).await;
+    let alert = apply(&ledger, vec![raise(1, "u-1", Orange)]).await.alerts[0].id;
+    let wish = IssueWarning {
+        channels: Some(vec!["webhook".to_owned(), "sms".to_owned()]),
+        ..IssueWarning::default()
+    };
+    let refused = ledger.issue_warning(alert, &wish, &call()).await;
+    insta::assert_snapshot!(refused.unwrap_err(), @"the channel `sms` is not switched on: choose from webhook, or configure it in citywatch.toml");
+    outbox.stop().await;
+}

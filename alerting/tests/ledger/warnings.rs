@@ -150,7 +150,21 @@ async fn a_click_that_reaches_nobody_is_refused() {
         IssueWarning::default(),
         IssueWarning {
             level: Some(Red),
-            channels: Some(vec!["pigeon".to_owned()]),
+            channels: Some(vec!["webhook".to_owned(), "pigeon".to_owned()]),
+            ..IssueWarning::default()
+        },
+        IssueWarning {
+            level: Some(Red),
+            channels: Some(Vec::new()),
+            ..IssueWarning::default()
+        },
+        IssueWarning {
+            level: Some(Red),
+            channels: Some(vec!["sms".to_owned()]),
+            ..IssueWarning::default()
+        },
+        IssueWarning {
+            departments: Some(Vec::new()),
             ..IssueWarning::default()
         },
         IssueWarning {
