@@ -32,6 +32,8 @@ use crate::pipeline::{Facts, Pipeline};
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 /// How often the last use of sessions and tokens is written.
 const SETTLE_PEOPLE_EVERY: Duration = Duration::from_secs(60);
+/// How often warnings that have lapsed are looked for.
+const LAPSE_EVERY: Duration = Duration::from_secs(1);
 /// How often old events are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
@@ -161,6 +163,7 @@ impl Service {
         let posts = parts::posts(config, http, (&ledger, tokens), metrics);
         entrance.open(http::router(app, posts).map_err(failed)?);
         tokio::spawn(prune(ledger.clone(), stop.clone()));
+        tokio::spawn(lapse(ledger.clone(), stop.clone()));
         tokio::spawn(settle_people(ledger.clone(), stop));
         tracing::info!(%http, broker = broker.map(tracing::field::display), after_ms = started.elapsed().as_millis() as u64, "ready");
         Ok(Service {
@@ -257,6 +260,18 @@ async fn settle_people(ledger: Ledger, mut stop: watch::Receiver<bool>) {
         }
         if let Err(error) = ledger.settle_people().await {
             tracing::warn!(%error, "the last use of sessions and tokens was not written; trying again in a minute");
+        }
+    }
+}
+
+async fn lapse(ledger: Ledger, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(LAPSE_EVERY) => {}
+        }
+        if let Err(error) = ledger.lapse().await {
+            tracing::error!(%error, "warnings that have lapsed were not followed up; trying again in a second");
         }
     }
 }

@@ -89,10 +89,15 @@ fn one_rule_is_edited_and_the_others_go_on() {
     let (status, stale) = call(&service, "PUT", "/api/v1/rules/water.high", &put);
     assert_eq!((status, &stale["version"]), (409, &json!(2)), "{stale}");
     // only the edited rule begins anew
-    wait_for("the end of the edited rule's alert", || {
+    wait_for("the edited rule's alert to be unwatched", || {
         (service.alerts("state=active").len() == 1).then_some(())
     });
     assert_eq!(service.alerts("state=active")[0]["rule"], "gas.high");
+    let unwatched = &service.alerts("state=unwatched")[0];
+    assert_eq!(
+        (&unwatched["rule"], &unwatched["needs_attention"]),
+        (&json!("water.high"), &json!(true))
+    );
     send(&service, "w-1", "depth", 6.0);
     let detail = service.get("/api/v1/alerts/2");
     let said: Vec<i64> = detail["transitions"]
@@ -106,6 +111,55 @@ fn one_rule_is_edited_and_the_others_go_on() {
         [1, 1, 2],
         "each transition names the version that said it: {detail}"
     );
+}
+
+#[test]
+fn what_is_no_longer_watched_stays_warned_of() {
+    let plans = "departments: [{ id: water, name: 水务局, channels: [{ kind: cap_mqtt }] }]
+plans: [{ id: default, levels: { blue: { tell: [water], automatic: true } } }]
+";
+    let files = [
+        ("rules/r.yaml", RULES),
+        ("sensors.csv", SENSORS),
+        ("plans.yaml", plans),
+    ];
+    let mut service = Service::new(&files, "");
+    service.start();
+    send(&service, "g-1", "methane", 30.0);
+    send(&service, "w-1", "depth", 4.0);
+    // a rule is turned off, a sensor leaves the registry
+    let off = json!({ "mode": "off", "reason": "命令 8" });
+    let (status, answer) = call(&service, "POST", "/api/v1/rules/gas.high/mode", &off);
+    assert_eq!(status, 200, "{answer}");
+    let sensors = SENSORS.replace("w-1,二号,depth\n", "");
+    std::fs::write(service.folder.path().join("sensors.csv"), sensors).unwrap();
+    let (folder, config) = (service.folder.path().to_str().unwrap(), service.config());
+    let config = config.to_str().unwrap();
+    let words = [
+        "apply", folder, "--yes", "--reason", "moved", "--config", config,
+    ];
+    let applied = support::run(&words);
+    assert!(applied.status.success(), "{applied:?}");
+    let unwatched = wait_for("both alerts to be unwatched", || {
+        let alerts = service.alerts("state=unwatched");
+        (alerts.len() == 2).then_some(alerts)
+    });
+    for alert in unwatched {
+        assert!(
+            alert["warned"].is_string() && alert["needs_attention"] == json!(true),
+            "{alert}"
+        );
+    }
+    let warnings = service.get("/api/v1/warnings");
+    let kinds: Vec<&Value> = warnings["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["warning"]["kind"])
+        .collect();
+    assert_eq!(kinds, ["issued", "issued"], "nothing was lifted");
+    let (status, lifted) = call(&service, "POST", "/api/v1/warnings/1/lift", &json!({}));
+    assert_eq!(status, 200, "{lifted}");
 }
 
 #[test]

@@ -39,6 +39,13 @@ impl ChannelNotes {
         }
     }
 
+    /// The kinds that the outbox serves; empty as long as there is none.
+    pub fn kinds_switched_on(&self) -> Vec<String> {
+        let notes = self.notes();
+        let on = notes.iter().filter(|(_, note)| note.switched_on);
+        on.map(|(kind, _)| kind.clone()).collect()
+    }
+
     pub fn attempted(&self, kind: &str, worked: bool, at: Time, detail: &str) {
         let noted = Some(Noted {
             at,

@@ -56,4 +56,8 @@ pub struct Transition {
     pub level: Level,
     /// Newest value of the rule's measurement in the rule's unit; `None` if it never spoke.
     pub value: Option<f64>,
+    /// Of a clear: no level was seen to end, but the rule no longer watches the subject, because the rule or the
+    /// sensor was changed or removed. Whether the danger is over is not known.
+    #[serde(default)]
+    pub unwatched: bool,
 }

@@ -84,6 +84,9 @@ pub struct TransitionLine {
     pub level: Level,
     /// Newest value of the rule's measurement in the rule's unit; absent if it never spoke.
     pub value: Option<f64>,
+    /// Only with a clear: the rule or the sensor was changed or removed, so whether the danger is over is not known.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unwatched: bool,
 }
 
 impl From<&Transition> for TransitionLine {
@@ -95,6 +98,7 @@ impl From<&Transition> for TransitionLine {
             subject: transition.subject,
             level: transition.level,
             value: transition.value,
+            unwatched: transition.unwatched,
         }
     }
 }

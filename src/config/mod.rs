@@ -264,8 +264,8 @@ impl Default for Storage {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Delivery {
-    /// Attempts before a delivery is given up.
-    pub max_attempts: u32,
+    /// Attempts before a delivery is given up; absent: it is tried until its warning expires.
+    pub max_attempts: Option<u32>,
     /// Longest wait before the second attempt; it doubles from there.
     pub first_wait: Duration,
     /// Longest wait between two attempts.
@@ -277,7 +277,7 @@ pub struct Delivery {
 impl Default for Delivery {
     fn default() -> Delivery {
         Delivery {
-            max_attempts: 12,
+            max_attempts: None,
             first_wait: Duration::from_secs(1),
             longest_wait: Duration::from_secs(600),
             cap_broker: None,

@@ -72,7 +72,7 @@ impl Show {
             event.kind.as_str(),
             "alert.raised" | "alert.changed" | "alert.reopened"
         );
-        if !rose && event.kind != "alert.recovered" {
+        if !rose && !matches!(event.kind.as_str(), "alert.recovered" | "alert.unwatched") {
             return Ok(());
         }
         let line = line(event);
@@ -185,6 +185,7 @@ fn line(event: &Event) -> String {
         "alert.raised" => "报警",
         "alert.reopened" => "再报",
         "alert.recovered" => "恢复正常",
+        "alert.unwatched" => "无人监视",
         _ => "变级",
     };
     let level = text("level").parse::<Level>().map_or("", Level::zh);

@@ -125,7 +125,7 @@ pub async fn put(
     change(&app, (bearer, caller), (id, Edit::Put(body.text)), asked).await
 }
 
-/// Removes a rule; its open alerts end
+/// Removes a rule; its open alerts stay open, unwatched, until somebody closes them
 #[utoipa::path(delete, path = "/api/v1/rules/{id}", tag = "rules", params(("id" = String, Path), DeleteQuery, Caller),
     responses((status = 200, body = ChangeView), Problems))]
 pub async fn delete(

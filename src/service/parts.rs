@@ -355,7 +355,7 @@ pub async fn start_outbox(
     channels.extend(cap_broker.map(over));
     let delivery = &config.delivery;
     let outbox = OutboxConfig {
-        max_attempts: delivery.max_attempts,
+        max_attempts: delivery.max_attempts.unwrap_or(u32::MAX),
         retry_base: delivery.first_wait.to_std(),
         retry_cap: delivery.longest_wait.to_std(),
         ..OutboxConfig::default()

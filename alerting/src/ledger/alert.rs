@@ -16,6 +16,8 @@ pub enum Condition {
     Active = 0,
     /// 恢复正常: the rule sees no level any more.
     Recovered = 1,
+    /// 无人监视: the rule or the sensor was changed or removed, so nobody knows whether the level still holds.
+    Unwatched = 2,
 }
 
 /// How far people are with the alert. Never moves backwards.
@@ -64,7 +66,7 @@ pub struct Alert {
     /// Label of the rule such as `flood`; may be empty.
     #[schema(value_type = String)]
     pub hazard: Name,
-    /// Present level; after recovery the level that ended.
+    /// Present level; after recovery the level that ended, and when nobody watches any more the last that was seen.
     pub level: Level,
     /// Worst level so far.
     pub worst: Level,
@@ -80,7 +82,7 @@ pub struct Alert {
     pub condition: Condition,
     /// How far people are.
     pub handling: Handling,
-    /// New, or worse than what was acknowledged: somebody must look.
+    /// New, worse than what was acknowledged, or no longer watched: somebody must look.
     pub needs_attention: bool,
     /// First breach, on the service's clock.
     pub raised_at: Time,
@@ -110,6 +112,9 @@ pub struct Alert {
     pub warning: Option<i64>,
     /// Its level.
     pub warned: Option<Level>,
+    /// When it lapses.
+    #[serde(default)]
+    pub warned_until: Option<Time>,
     /// Name of the rule.
     pub title: Text,
     /// Name of the sensor; may be empty.
@@ -140,6 +145,26 @@ impl Alert {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.handling < Handling::Closed
+    }
+
+    /// Whether its warning has lapsed, as far as the alert itself says.
+    pub(super) fn has_lapsed(&self, now: Time) -> bool {
+        self.warning.is_some() && self.warned_until.is_none_or(|until| until <= now)
+    }
+
+    /// Without a warning that has lapsed: between two looks of the timer, and once the alert is closed, it still
+    /// stands in the row.
+    pub(super) fn shown(mut self, now: Time) -> Alert {
+        if self.warned_until.is_some() && self.has_lapsed(now) {
+            self.forget_warning();
+        }
+        self
+    }
+
+    pub(super) fn forget_warning(&mut self) {
+        self.warning = None;
+        self.warned = None;
+        self.warned_until = None;
     }
 
     /// Whether the engine may still say something about it.

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use std::sync::Arc;
 
-use citywatch_model::{Mode, Position, RuleInfo, Time, TransitionKind};
+use citywatch_model::{Mode, Position, RuleInfo, Time};
 
-use super::alert::Alert;
+use super::alert::{Alert, Condition};
 use super::book::{self, Change};
 use super::session::Session;
 use super::statement::statement;
@@ -109,7 +109,7 @@ impl Session {
             && self.is_heard(transition.position);
         let warned = if step.rose && warns && step.alert.is_open() {
             self.warn_by_plan(&mut step.alert).await?
-        } else if transition.kind == TransitionKind::Clear && step.alert.warning.is_some() {
+        } else if step.alert.condition == Condition::Recovered && step.alert.warning.is_some() {
             self.lift_by_plan(&mut step.alert, &Actor::service())
                 .await?
         } else {
@@ -155,7 +155,11 @@ impl Session {
         .bind(version)
         .bind(i64::try_from(transition.position).unwrap_or(i64::MAX))
         .bind(transition.time.millis())
-        .bind(transition.kind.word())
+        .bind(if transition.unwatched {
+            "unwatched"
+        } else {
+            transition.kind.word()
+        })
         .bind(i16::from(transition.level.rank()))
         .bind(transition.value)
         .bind(recorded_at)

@@ -5,6 +5,9 @@
 //!   that a flapping sensor does not flood the list.
 //! * A level above the acknowledged one, or a new breach more than [`FLAP`] after recovery, demands attention
 //!   again; what people had done stays.
+//! * A rule that is changed or removed, or whose sensor is, says nothing about the danger: the alert is unwatched,
+//!   stays open and demands attention until somebody lifts or closes. If the changed rule sees a level at the same
+//!   subject, the alert goes on with it.
 //! * A rule in shadow raises alerts in shadow, which demand no attention. What was open when it went into shadow
 //!   stays as it is until it ends, but a new breach of it demands none either.
 //! * An alert that was closed by force while its condition holds stays closed, until the condition worsens
@@ -68,6 +71,13 @@ impl Book {
         }
     }
 
+    /// Those whose warning has lapsed, by number.
+    pub fn lapsed(&self, now: Time) -> impl Iterator<Item = &Alert> {
+        let mut lapsed: Vec<&Alert> = self.iter().filter(|alert| alert.has_lapsed(now)).collect();
+        lapsed.sort_by_key(|alert| alert.id);
+        lapsed.into_iter()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Alert> {
         self.live.values()
     }
@@ -101,7 +111,12 @@ pub(crate) fn step(
     match (kind, current) {
         (TransitionKind::Clear, None) => None,
         (TransitionKind::Clear, Some(alert)) => {
-            (alert.condition == Condition::Active).then(|| clear(alert.clone(), change))
+            let end = if change.transition.unwatched {
+                unwatch
+            } else {
+                clear
+            };
+            (alert.condition == Condition::Active).then(|| end(alert.clone(), change))
         }
         (_, None) => Some(raise(change, next_id, wall)),
         (_, Some(alert)) if !alert.is_open() => {
@@ -113,6 +128,9 @@ pub(crate) fn step(
         }
         (_, Some(alert)) if alert.condition == Condition::Recovered => {
             Some(reopen(alert.clone(), change, time))
+        }
+        (_, Some(alert)) if alert.condition == Condition::Unwatched => {
+            Some(go_on(alert.clone(), change))
         }
         (_, Some(alert)) => Some(relevel(alert.clone(), change)),
     }
@@ -155,6 +173,7 @@ fn raise(change: &Change, id: i64, wall: Time) -> Step {
         note: String::new(),
         warning: None,
         warned: None,
+        warned_until: None,
         title: rule.name.clone(),
         subject_name: sensor.map(|sensor| sensor.name.clone()).unwrap_or_default(),
         place: sensor.and_then(|sensor| sensor.place),
@@ -182,6 +201,34 @@ fn clear(mut alert: Alert, change: &Change) -> Step {
         alert,
         event: "recovered",
         rose: false,
+    }
+}
+
+/// Nobody watches any more. Not recovered: whether the danger is over is for a person to find out.
+fn unwatch(mut alert: Alert, change: &Change) -> Step {
+    alert.version += 1;
+    alert.condition = Condition::Unwatched;
+    alert.value = change.transition.value;
+    alert.changed_at = change.transition.time;
+    alert.needs_attention |= alert.is_open() && !alert.shadow;
+    Step {
+        alert,
+        event: "unwatched",
+        rose: false,
+    }
+}
+
+/// The rule watches again and sees a level: the same spell, as far as anybody knows.
+fn go_on(mut alert: Alert, change: &Change) -> Step {
+    if change.rule.mode == Mode::Live {
+        alert.needs_attention |= alert.shadow;
+        alert.shadow = false;
+    }
+    alert.condition = Condition::Active;
+    Step {
+        event: "reopened",
+        rose: true,
+        ..relevel(alert, change)
     }
 }
 

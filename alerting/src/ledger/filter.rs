@@ -48,6 +48,8 @@ pub enum AlertState {
     Active,
     /// Not closed, and the condition has ended.
     Recovered,
+    /// Not closed, and nobody watches any more: the rule or the sensor was changed or removed.
+    Unwatched,
     /// Not closed, and somebody must look.
     Attention,
     /// Nobody has taken it.
@@ -175,6 +177,7 @@ impl AlertState {
             AlertState::Open => " AND handling < 4".to_owned(),
             AlertState::Active => " AND handling < 4 AND condition = 0".to_owned(),
             AlertState::Recovered => " AND handling < 4 AND condition = 1".to_owned(),
+            AlertState::Unwatched => " AND handling < 4 AND condition = 2".to_owned(),
             AlertState::Attention => " AND handling < 4 AND attention = 1".to_owned(),
             AlertState::New => handling(Handling::New),
             AlertState::Acknowledged => handling(Handling::Acknowledged),

@@ -167,6 +167,7 @@ impl Session {
             let in_force = !draft.kind.ends();
             alert.warning = in_force.then_some(id);
             alert.warned = in_force.then_some(entry.warning.level);
+            alert.warned_until = in_force.then_some(entry.warning.expires);
             alert.version += 1;
             self.save_alert(alert);
         }

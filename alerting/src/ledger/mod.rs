@@ -17,6 +17,7 @@ mod filter;
 mod followup;
 mod issue;
 mod key;
+mod lapse;
 mod loss;
 mod message;
 mod people;

@@ -66,10 +66,11 @@ impl Seen<'_> {
             .map(|zone| self.ledger.zones_within(zone))
             .unwrap_or_default();
         let zones: Vec<&str> = zones.iter().map(String::as_str).collect();
+        let now = self.ledger.now();
         let rows = self.ledger.rows(filter.query(&zones, self.view)?).await?;
         let alerts = rows
             .iter()
-            .map(Alert::from_row)
+            .map(|row| Alert::from_row(row).map(|alert| alert.shown(now)))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(alerts, limit(filter.limit), |last| {
             format!("{}.{}", last.active_since.millis(), last.id)
@@ -112,7 +113,7 @@ impl Seen<'_> {
         )
         .await?;
         Ok(AlertDetail {
-            alert,
+            alert: alert.shown(now),
             transitions: transitions.iter().map(history).collect::<Result<_, _>>()?,
             acts: acts.iter().map(act).collect::<Result<_, _>>()?,
             warnings: warnings

@@ -82,6 +82,8 @@ impl Told {
 pub(crate) struct Job {
     pub delivery: i64,
     pub alert: i64,
+    /// The warning whose messages follow each other.
+    pub chain: i64,
     pub message_id: String,
     pub recipient: Recipient,
     pub channel: String,
@@ -96,6 +98,7 @@ impl Job {
         Ok(Job {
             delivery: row.try_get("id")?,
             alert: row.try_get("alert")?,
+            chain: row.try_get("chain")?,
             message_id: row.try_get("message_id")?,
             recipient: recipient(row)?,
             channel: row.try_get("channel")?,
@@ -118,6 +121,7 @@ impl Session {
         let job = Job {
             delivery: self.take_delivery_id(),
             alert: of.2,
+            chain: of.1,
             message_id: format!("msg_{}", uuid::Uuid::now_v7().simple()),
             recipient: target.recipient,
             channel: target.channel,
@@ -126,7 +130,7 @@ impl Session {
             warning: Arc::clone(warning),
             cap: Arc::clone(cap),
         };
-        self.save_job(&job, (of.0, of.1), None);
+        self.save_job(&job, of.0, None);
         self.queue([job]);
     }
 
@@ -135,7 +139,7 @@ impl Session {
         self.ids.delivery - 1
     }
 
-    fn save_job(&mut self, job: &Job, (warning, chain): (i64, i64), retry_of: Option<i64>) {
+    fn save_job(&mut self, job: &Job, warning: i64, retry_of: Option<i64>) {
         let now = self.now.millis();
         self.write(statement(
             "INSERT INTO deliveries (id, warning, chain, alert, message_id, department, department_name, contact, \
@@ -144,7 +148,7 @@ impl Session {
         )
         .bind(job.delivery)
         .bind(warning)
-        .bind(chain)
+        .bind(job.chain)
         .bind(job.alert)
         .bind(job.message_id.as_str())
         .bind(job.recipient.department.as_str())
@@ -156,8 +160,8 @@ impl Session {
         .bind(retry_of));
     }
 
-    /// A dead or failed delivery as a job, with the number of its chain. Refused if sending it again would be wrong.
-    async fn retriable(&mut self, id: i64) -> Result<(Job, i64), LedgerError> {
+    /// A dead or failed delivery as a job. Refused if sending it again would be wrong.
+    async fn retriable(&mut self, id: i64) -> Result<Job, LedgerError> {
         let read = || LedgerError::storage("read a dead delivery");
         let row = sqlx::query(
             "SELECT d.*, w.body, w.cap, w.state AS warning_state, \
@@ -196,8 +200,7 @@ impl Session {
                 warning.expires
             ));
         }
-        let job = Job::read(&row, Arc::new(warning), cap.into()).map_err(read())?;
-        Ok((job, row.try_get("chain").map_err(read())?))
+        Job::read(&row, Arc::new(warning), cap.into()).map_err(read())
     }
 }
 
@@ -264,10 +267,10 @@ impl Ledger {
             return Ok(answer);
         }
         let dead = Delivery::load(session.connection().await?, id).await?;
-        let (mut job, chain) = session.retriable(id).await?;
+        let mut job = session.retriable(id).await?;
         job.delivery = session.take_delivery_id();
         job.attempts = 0;
-        session.save_job(&job, (dead.warning, chain), Some(id));
+        session.save_job(&job, dead.warning, Some(id));
         let delivery = Delivery::load(session.connection().await?, job.delivery).await?;
         let concerns = Concerns {
             alert: Some(dead.alert),

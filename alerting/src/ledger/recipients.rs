@@ -3,10 +3,11 @@
 use citywatch_model::{Level, Name, name};
 
 use super::alert::Alert;
-use super::issue::Draft;
+use super::issue::{Draft, IssueWarning};
 use super::queue::Target;
 use super::session::Session;
 use crate::LedgerError;
+use crate::channel::KINDS;
 use crate::directory::Directory;
 use crate::warning::{Warning, WarningKind};
 
@@ -19,6 +20,7 @@ impl Session {
         directory: &Directory,
         warning: &Warning,
     ) -> Result<Vec<Target>, LedgerError> {
+        self.check_wish(draft.wish, directory)?;
         let mut targets = match draft.kind {
             WarningKind::Issued | WarningKind::Updated => {
                 self.planned(alert, draft, directory, warning.level)?
@@ -43,6 +45,41 @@ impl Session {
             }
         }
         Ok(unique)
+    }
+
+    /// Refuses what a click names that there is not: a mistake of writing must not keep a message from anybody.
+    fn check_wish(&self, wish: &IssueWarning, directory: &Directory) -> Result<(), LedgerError> {
+        if let Some(departments) = &wish.departments {
+            known(departments, directory)?;
+        }
+        let Some(channels) = &wish.channels else {
+            return Ok(());
+        };
+        // until the outbox runs nobody knows which are switched on
+        let switched_on = self.shared.channel_notes.kinds_switched_on();
+        let there_are = if switched_on.is_empty() {
+            KINDS.join(", ")
+        } else {
+            switched_on.join(", ")
+        };
+        if channels.is_empty() {
+            return Err(LedgerError::Invalid(format!(
+                "`channels` is empty: choose from {there_are}, or leave it out"
+            )));
+        }
+        for channel in channels {
+            if !KINDS.contains(&channel.as_str()) {
+                return Err(LedgerError::Invalid(format!(
+                    "there is no channel `{channel}`: choose from {there_are}"
+                )));
+            }
+            if !switched_on.is_empty() && !switched_on.contains(channel) {
+                return Err(LedgerError::Invalid(format!(
+                    "the channel `{channel}` is not switched on: choose from {there_are}, or configure it in citywatch.toml"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Whom the plan, or the click instead of it, names at `level`.
@@ -121,11 +158,20 @@ fn known(departments: &[String], directory: &Directory) -> Result<Vec<Name>, Led
             .keys()
             .any(|known| known == id.as_str())
     });
-    if let Some(id) = unknown {
+    let all = || {
         let all: Vec<&str> = directory.departments.keys().map(|id| id.as_str()).collect();
+        all.join(", ")
+    };
+    if departments.is_empty() {
+        return Err(LedgerError::Invalid(format!(
+            "`departments` is empty: choose from {}, or leave it out to follow the plan",
+            all()
+        )));
+    }
+    if let Some(id) = unknown {
         return Err(LedgerError::Invalid(format!(
             "there is no department `{id}`: choose from {}",
-            all.join(", ")
+            all()
         )));
     }
     // every one is a name already, so nothing new is interned

@@ -13,7 +13,7 @@ use crate::LedgerError;
 pub struct History {
     /// On the service's clock.
     pub at: Time,
-    /// `raise`, `change` or `clear`.
+    /// `raise`, `change`, `clear`, or `unwatched`: the rule or the sensor was changed or removed.
     pub kind: String,
     /// The level then.
     pub level: Level,

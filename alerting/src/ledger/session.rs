@@ -16,6 +16,7 @@ use super::alert::Alert;
 use super::delivery::Delivery;
 use super::queue::Job;
 use super::statement::{Statement, Statements, statement};
+use super::warnings::WarningEntry;
 use super::writer::{Held, Ids, Settled};
 use super::{Ledger, Shared, wall};
 use crate::LedgerError;
@@ -113,6 +114,11 @@ impl Session {
         subjects.into_iter().filter_map(live).collect()
     }
 
+    /// The live alerts whose warning has lapsed, by number.
+    pub fn lapsed_alerts(&self) -> Vec<Alert> {
+        self.writer.book.lapsed(self.now).cloned().collect()
+    }
+
     pub fn settled(&self) -> Settled {
         self.writer.position
     }
@@ -157,6 +163,12 @@ impl Session {
     pub fn warning_event(&mut self, kind: WarningKind, alert: i64, warning: i64) {
         let of = (Some(alert), Some(warning));
         self.save_event(&format!("warning.{}", kind.word()), of, None);
+    }
+
+    /// Writes that a warning has lapsed.
+    pub fn lapse_event(&mut self, entry: &WarningEntry) {
+        let of = (Some(entry.alert), Some(entry.id));
+        self.save_event("warning.expired", of, Some(super::to_json(entry)));
     }
 
     fn save_event(

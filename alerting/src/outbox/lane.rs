@@ -1,8 +1,9 @@
-//! One lane: the deliveries of one alert to one address by one channel, one after the other.
+//! One lane: the deliveries of one alert to one address by one channel, one after the other. What is not Actual has
+//! lanes of its own, so that a warning never waits behind a drill.
 //!
-//! When a newer message of the same alert waits behind one that cannot be delivered, that one gets one more attempt
-//! at once and is then cancelled: the newer message refers to it and says what holds now, so what holds now is never
-//! kept back by what held before.
+//! When a newer message of the same warning waits behind one that cannot be delivered, that one gets one more attempt
+//! and is then cancelled: the newer message refers to it and says what holds now, so what holds now is never kept
+//! back by what held before. A message of another warning takes nobody's place, so no lifting or withdrawal is lost.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,11 +15,17 @@ use super::{Inner, lock};
 use crate::channel::{Endpoint, SendFailure, Sent};
 use crate::ledger::{Job, Outcome, Report};
 use crate::settings::wall_clock;
+use crate::warning::Status;
+
+/// However long the other side asks to wait, what follows waits no longer behind a message.
+const POLITE: Duration = Duration::from_secs(30);
 
 /// What keeps its order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct LaneKey {
     alert: i64,
+    /// The chain of messages that are not Actual.
+    drill: Option<i64>,
     channel: String,
     address: String,
 }
@@ -27,6 +34,7 @@ impl LaneKey {
     pub fn of(job: &Job) -> LaneKey {
         LaneKey {
             alert: job.alert,
+            drill: (job.warning.status != Status::Actual).then_some(job.chain),
             channel: job.channel.clone(),
             address: job.address.clone(),
         }
@@ -99,10 +107,21 @@ impl Inner {
         }
     }
 
-    fn has_newer(&self, key: &LaneKey) -> bool {
-        lock(&self.lanes)
+    /// Whether something behind the first in the lane is such that `test` holds.
+    fn is_behind(&self, key: &LaneKey, test: impl Fn(&Job) -> bool) -> bool {
+        let lanes = lock(&self.lanes);
+        let mut behind = lanes
             .get(key)
-            .is_some_and(|lane| lane.queue.len() > 1)
+            .into_iter()
+            .flat_map(|lane| lane.queue.iter().skip(1));
+        behind.any(|waiting| test(&waiting.job))
+    }
+
+    /// Whether a newer message of the same warning waits behind this one.
+    fn has_newer(&self, key: &LaneKey, job: &Job) -> bool {
+        self.is_behind(key, |behind| {
+            behind.chain == job.chain && behind.warning.identifier != job.warning.identifier
+        })
     }
 
     /// Tries until it is finished (`true`) or the outbox stops (`false`).
@@ -130,21 +149,44 @@ impl Inner {
             attempts += 1;
             let tried = self.attempt(waiting, attempts, endpoint, channel).await;
             drop(permits);
-            let wait = tried
-                .after
-                .unwrap_or_else(|| self.config.wait(attempts, fastrand::f64()));
-            let patient = tried.after.is_some();
             if tried.report.outcome.is_final() {
                 return self.finish(tried.report);
             }
             self.report(tried.report);
-            if self.has_newer(key) {
+            if self.has_newer(key, job) {
                 let why = format!("a newer message took its place after {attempts} attempts");
                 return self.finish(decision(job, attempts, Outcome::Superseded, why));
             }
+            let own = || self.config.wait(attempts, fastrand::f64());
+            let wait = tried.after.unwrap_or_else(own);
+            let pause = self.pause((job, pushed), key, (wait, tried.after.is_some()));
+            if !pause.await {
+                return false;
+            }
+        }
+    }
+
+    /// Waits before the next attempt, less long when something waits behind: until that comes if the wait is our own,
+    /// and politely if the other side asked for it, unless the message was withdrawn. `false` if the outbox stops.
+    async fn pause(
+        &self,
+        (job, pushed): (&Job, &Notify),
+        key: &LaneKey,
+        (mut wait, asked_for): (Duration, bool),
+    ) -> bool {
+        let began = Instant::now();
+        loop {
+            if self.is_behind(key, |_| true) {
+                wait = wait.min(POLITE).min(self.config.retry_cap);
+            }
+            let left = wait.saturating_sub(began.elapsed());
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = pushed.notified(), if !patient => {}
+                () = tokio::time::sleep(left) => return true,
+                () = pushed.notified() => {
+                    if !asked_for || self.ledger.shared.flight.is_cancelled(job.delivery) {
+                        return true;
+                    }
+                }
                 () = self.stopping.cancelled() => return false,
             }
         }

@@ -240,6 +240,72 @@ async fn an_alert_closed_by_force_stays_closed_until_it_worsens() {
 }
 
 #[tokio::test]
+async fn who_is_no_longer_watched_has_not_recovered() {
+    let place = Place::new();
+    let ledger = place.open(NO_PLANS).await;
+    let id = apply(&ledger, vec![raise(1, "u-1", Red)]).await.alerts[0].id;
+    ledger.acknowledge(id, "on it", &call()).await.unwrap();
+    let alert = apply(&ledger, vec![unwatch(2, "u-1", Red)])
+        .await
+        .alerts
+        .remove(0);
+    assert_eq!(
+        (alert.condition, alert.level, alert.cleared_at),
+        (Condition::Unwatched, Red, None)
+    );
+    assert!(alert.is_open() && alert.needs_attention);
+    // also after a restart
+    let ledger = place.open(NO_PLANS).await;
+    let listed = async |state| {
+        let filter = AlertFilter {
+            state: Some(state),
+            ..AlertFilter::default()
+        };
+        ledger.alerts(&filter).await.unwrap().items.len()
+    };
+    assert_eq!(
+        [
+            listed(AlertState::Unwatched).await,
+            listed(AlertState::Attention).await,
+            listed(AlertState::Active).await,
+            listed(AlertState::Recovered).await
+        ],
+        [1, 1, 0, 0]
+    );
+    // the changed rule sees a level again: the same alert, the same spell
+    let alert = apply(&ledger, vec![raise(3, "u-1", Orange)])
+        .await
+        .alerts
+        .remove(0);
+    assert_eq!(
+        (alert.id, alert.condition, alert.level, alert.worst),
+        (id, Condition::Active, Orange, Red)
+    );
+    assert_eq!((alert.spells, alert.active_since), (1, alert.raised_at));
+    apply(&ledger, vec![unwatch(4, "u-1", Orange)]).await;
+    let closed = ledger.close(id, "pumped dry", false, &call()).await;
+    assert_eq!(closed.unwrap().handling, Handling::Closed);
+    let detail = ledger.alert(id).await.unwrap();
+    let history: Vec<&str> = detail.transitions.iter().map(|t| t.kind.as_str()).collect();
+    assert_eq!(history, ["raise", "unwatched", "raise", "unwatched"]);
+    let events = ledger.events_after(0, 9).await.unwrap();
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "alert.raised",
+            "alert.acknowledged",
+            "alert.unwatched",
+            "alert.reopened",
+            "alert.unwatched",
+            "alert.closed"
+        ]
+    );
+    let next = apply(&ledger, vec![raise(5, "u-1", Orange)]).await.alerts[0].id;
+    assert_ne!(next, id, "what was closed stays closed");
+}
+
+#[tokio::test]
 async fn an_idempotency_key_gets_the_first_answer() {
     let place = Place::new();
     let ledger = place.open(NO_PLANS).await;

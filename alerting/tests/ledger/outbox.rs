@@ -11,6 +11,7 @@ use citywatch_alerting::channel::{Channel, Timeouts, Webhook};
 use citywatch_alerting::ledger::{
     Delivery, DeliveryDetail, DeliveryFilter, DeliveryState, IssueWarning, WarningEntry,
 };
+use citywatch_alerting::warning::Status;
 use citywatch_alerting::{Ledger, Outbox, OutboxConfig};
 use citywatch_model::Level::{Orange, Red};
 
@@ -444,6 +445,135 @@ async fn a_newer_message_is_not_kept_back_by_an_older_one() {
 }
 
 #[tokio::test]
+async fn a_drill_takes_no_warnings_place_and_holds_none_back() {
+    let back = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&back);
+    let server = Server::start(move |request| {
+        let drill = String::from_utf8_lossy(&request.body).contains("TEST: ");
+        if seen.load(Ordering::SeqCst) && !drill {
+            ok()
+        } else {
+            busy()
+        }
+    })
+    .await;
+    let place = Place::new();
+    let ledger = place.open(&plans(std::slice::from_ref(&server.url))).await;
+    let outbox = start(&ledger, fast()).await;
+    let actual = warn(&ledger, 1).await;
+    let test = IssueWarning {
+        status: Status::Test,
+        ..IssueWarning::default()
+    };
+    let drill = ledger
+        .issue_warning(actual.alert, &test, &call())
+        .await
+        .unwrap();
+    until("both are tried and tried again", async || {
+        let rows = [all(&ledger, actual.id).await, all(&ledger, drill.id).await].concat();
+        rows.iter().all(|row| row.attempts > 3).then_some(())
+    })
+    .await;
+    back.store(true, Ordering::SeqCst);
+    settled(&ledger, actual.id, &[DeliveryState::Delivered]).await;
+    assert_eq!(
+        all(&ledger, drill.id).await[0].state,
+        DeliveryState::Sending,
+        "it still fails, and held nothing back"
+    );
+    outbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_warning_on_the_alert_takes_no_withdrawals_place() {
+    let back = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&back);
+    let mut server = Server::start(move |_| {
+        if seen.load(Ordering::SeqCst) {
+            ok()
+        } else {
+            busy()
+        }
+    })
+    .await;
+    let place = Place::new();
+    let ledger = place.open(&plans(std::slice::from_ref(&server.url))).await;
+    let outbox = start(&ledger, fast()).await;
+    let first = warn(&ledger, 1).await;
+    server.next().await;
+    let withdrawal = ledger
+        .withdraw_warning(first.id, &withdrawn(), &call())
+        .await
+        .unwrap();
+    let second = ledger
+        .issue_warning(first.alert, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    until("the withdrawal is tried and tried again", async || {
+        (all(&ledger, withdrawal.id).await[0].attempts > 3).then_some(())
+    })
+    .await;
+    back.store(true, Ordering::SeqCst);
+    settled(&ledger, withdrawal.id, &[DeliveryState::Delivered]).await;
+    settled(&ledger, second.id, &[DeliveryState::Delivered]).await;
+    let mut kinds = Vec::new();
+    while server.waiting() > 0 {
+        kinds.push(kind_of(&server.next().await));
+    }
+    kinds.dedup();
+    let last = &kinds[kinds.len() - 2..];
+    assert_eq!(last, ["warning.withdrawn", "warning.issued"], "in order");
+    outbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_pause_that_was_asked_for_ends_when_something_newer_waits() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let server = Server::start(move |_| {
+        if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+            Reply::answer("429 Too Many Requests", "retry-after: 86400\r\n", "")
+        } else {
+            ok()
+        }
+    })
+    .await;
+    let place = Place::new();
+    let ledger = place.open(&plans(std::slice::from_ref(&server.url))).await;
+    let outbox = start(&ledger, fast()).await;
+    let pausing = async |warning| {
+        until("the pause", async || {
+            (all(&ledger, warning).await[0].attempts == 1).then_some(())
+        })
+        .await;
+    };
+    // withdrawn: no further attempt of the earlier message, and none to wait for
+    let first = warn(&ledger, 1).await;
+    pausing(first.id).await;
+    let last = ledger
+        .withdraw_warning(first.id, &withdrawn(), &call())
+        .await
+        .unwrap();
+    settled(&ledger, last.id, &[DeliveryState::Delivered]).await;
+    let cancelled = all(&ledger, first.id).await.remove(0);
+    assert_eq!(
+        (cancelled.state, cancelled.attempts),
+        (DeliveryState::Cancelled, 1)
+    );
+    // worse: the update goes out after a polite moment
+    asked.store(0, Ordering::SeqCst);
+    let second = warn(&ledger, 2).await;
+    pausing(second.id).await;
+    apply(&ledger, vec![relevel(3, "u-2", Red)]).await;
+    let update = ledger
+        .update_warning(second.id, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    settled(&ledger, update.id, &[DeliveryState::Delivered]).await;
+    outbox.stop().await;
+}
+
+#[tokio::test]
 async fn a_dead_gateway_delays_nobody_else() {
     let good = Server::start(|_| ok()).await;
     let stalled = Server::start(|_| Reply::Stall(Vec::new())).await;
@@ -565,4 +695,19 @@ fn a_crash_keeps_the_queue() {
         );
         outbox.stop().await;
     });
+}
+
+#[tokio::test]
+async fn a_channel_that_is_not_switched_on_cannot_be_chosen() {
+    let place = Place::new();
+    let ledger = place.open(&plans(&["http://127.0.0.1:1".to_owned()])).await;
+    let outbox = start(&ledger, fast()).await;
+    let alert = apply(&ledger, vec![raise(1, "u-1", Orange)]).await.alerts[0].id;
+    let wish = IssueWarning {
+        channels: Some(vec!["webhook".to_owned(), "sms".to_owned()]),
+        ..IssueWarning::default()
+    };
+    let refused = ledger.issue_warning(alert, &wish, &call()).await;
+    insta::assert_snapshot!(refused.unwrap_err(), @"the channel `sms` is not switched on: choose from webhook, or configure it in citywatch.toml");
+    outbox.stop().await;
 }

@@ -127,6 +127,7 @@ pub fn change(
             subject: name(subject),
             level,
             value: Some(value),
+            unwatched: false,
         },
         rule: Arc::new(rule_info(rule)),
         rule_version: 1,
@@ -169,6 +170,13 @@ pub fn relevel(position: u64, subject: &str, level: Level) -> Change {
 
 pub fn clear(position: u64, subject: &str, level: Level) -> Change {
     change(position, TransitionKind::Clear, subject, level, 3.0)
+}
+
+/// The rule or the sensor was changed or removed.
+pub fn unwatch(position: u64, subject: &str, level: Level) -> Change {
+    let mut change = change(position, TransitionKind::Clear, subject, level, 28.0);
+    change.transition.unwatched = true;
+    change
 }
 
 /// The changes as one epoch that ends at the last of them.

@@ -150,7 +150,21 @@ async fn a_click_that_reaches_nobody_is_refused() {
         IssueWarning::default(),
         IssueWarning {
             level: Some(Red),
-            channels: Some(vec!["pigeon".to_owned()]),
+            channels: Some(vec!["webhook".to_owned(), "pigeon".to_owned()]),
+            ..IssueWarning::default()
+        },
+        IssueWarning {
+            level: Some(Red),
+            channels: Some(Vec::new()),
+            ..IssueWarning::default()
+        },
+        IssueWarning {
+            level: Some(Red),
+            channels: Some(vec!["sms".to_owned()]),
+            ..IssueWarning::default()
+        },
+        IssueWarning {
+            departments: Some(Vec::new()),
             ..IssueWarning::default()
         },
         IssueWarning {
@@ -430,6 +444,43 @@ async fn who_lifts_is_the_plans_choice() {
 }
 
 #[tokio::test]
+async fn a_changed_rule_or_sensor_lifts_nothing() {
+    for plans in [automatic(""), automatic("lift: automatic")] {
+        let place = Place::new();
+        let ledger = place.open(&plans).await;
+        let alert = apply(&ledger, vec![raise(1, "u-1", Red)]).await.alerts[0].id;
+        let kinds = async || {
+            let detail = ledger.alert(alert).await.unwrap();
+            let kinds: Vec<&str> = detail
+                .warnings
+                .iter()
+                .map(|entry| entry.warning.kind.word())
+                .collect();
+            (kinds.join(" "), detail.alert.warned)
+        };
+        apply(&ledger, vec![unwatch(2, "u-1", Red)]).await;
+        assert_eq!(kinds().await, ("issued".to_owned(), Some(Red)), "{plans}");
+        // the changed rule sees it too: nothing new to say; then it sees it end
+        apply(&ledger, vec![raise(3, "u-1", Red)]).await;
+        assert_eq!(kinds().await, ("issued".to_owned(), Some(Red)));
+        apply(&ledger, vec![clear(4, "u-1", Red)]).await;
+        assert_eq!(kinds().await, ("issued lifted".to_owned(), None));
+    }
+    // a person may know that the danger is over
+    let place = Place::new();
+    let ledger = place.open(&automatic("")).await;
+    apply(&ledger, vec![raise(1, "u-1", Red), unwatch(2, "u-1", Red)]).await;
+    let lifted = ledger
+        .lift_warning(1, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    assert_eq!(
+        lifted.warning.description.zh,
+        "人民街道人民路下穿通道下穿通道积水的危险已经过去，红色预警解除。"
+    );
+}
+
+#[tokio::test]
 async fn answers_go_forward_and_are_all_kept() {
     let place = Place::new();
     let ledger = place.open(PLANS).await;
@@ -512,4 +563,71 @@ async fn the_event_of_a_warning_tells_it_as_it_was_issued() {
         told,
         [("warning.issued", issued), ("warning.lifted", lifted)]
     );
+}
+
+#[tokio::test]
+async fn a_warning_that_lapses_while_the_danger_holds_is_told() {
+    let place = Place::new();
+    let ledger = place.open(PLANS).await;
+    let alert = apply(&ledger, vec![raise(1, "u-1", Orange)]).await.alerts[0].id;
+    let brief = IssueWarning {
+        expires: Some(Duration::from_secs(60)),
+        ..IssueWarning::default()
+    };
+    let entry = ledger.issue_warning(alert, &brief, &call()).await.unwrap();
+    ledger.acknowledge(alert, "", &call()).await.unwrap();
+    let now = async || ledger.alert(alert).await.unwrap().alert;
+    let warned = now().await;
+    assert_eq!(
+        (warned.warning, warned.warned, warned.warned_until),
+        (Some(entry.id), Some(Orange), Some(entry.warning.expires))
+    );
+    assert_eq!(ledger.lapse().await.unwrap(), 0);
+    place.pass(60);
+    let shown = now().await;
+    assert_eq!(
+        (shown.warning, shown.warned, shown.needs_attention),
+        (None, None, false),
+        "at once, whenever the timer looks"
+    );
+    // also after a restart
+    let ledger = place.open(PLANS).await;
+    assert_eq!(ledger.lapse().await.unwrap(), 1);
+    assert_eq!(ledger.lapse().await.unwrap(), 0, "once");
+    let alone = ledger.alert(alert).await.unwrap();
+    assert!(alone.alert.needs_attention && alone.alert.version == warned.version + 1);
+    let event = ledger.events_after(0, 9).await.unwrap().pop().unwrap();
+    assert_eq!(
+        (event.kind.as_str(), event.data["state"].as_str()),
+        ("warning.expired", Some("expired"))
+    );
+    // a new one can be issued; once the danger is over nobody needs to look
+    ledger.acknowledge(alert, "", &call()).await.unwrap();
+    ledger.issue_warning(alert, &brief, &call()).await.unwrap();
+    apply(&ledger, vec![clear(2, "u-1", Orange)]).await;
+    place.pass(60);
+    assert_eq!(ledger.lapse().await.unwrap(), 1);
+    let over = ledger.alert(alert).await.unwrap().alert;
+    assert_eq!((over.warning, over.needs_attention), (None, false));
+}
+
+#[tokio::test]
+async fn an_automatic_plan_renews_what_lapses() {
+    let place = Place::new();
+    let ledger = place.open(&automatic("")).await;
+    let alert = apply(&ledger, vec![raise(1, "u-1", Red)]).await.alerts[0].id;
+    place.pass(6 * 3_600);
+    assert_eq!(ledger.lapse().await.unwrap(), 1);
+    let detail = ledger.alert(alert).await.unwrap();
+    assert_eq!(detail.alert.warned, Some(Red));
+    let states: Vec<WarningState> = detail.warnings.iter().map(|entry| entry.state).collect();
+    assert_eq!(states, [WarningState::Expired, WarningState::InForce]);
+    assert_eq!(deliveries(&ledger, 2).await, deliveries(&ledger, 1).await);
+    // of what nobody watches nobody knows: a person looks
+    apply(&ledger, vec![unwatch(2, "u-1", Red)]).await;
+    ledger.acknowledge(alert, "", &call()).await.unwrap();
+    place.pass(6 * 3_600);
+    assert_eq!(ledger.lapse().await.unwrap(), 1);
+    let detail = ledger.alert(alert).await.unwrap();
+    assert!(detail.alert.needs_attention && detail.warnings.len() == 2);
 }

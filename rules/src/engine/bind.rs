@@ -1,5 +1,5 @@
 //! Which rule runs at which sensor. Rules and registry come into force here; a rule that leaves a sensor
-//! ends its alert there, and everything that has not changed keeps its state.
+//! watches it no more and says so, and everything that has not changed keeps its state.
 
 use citywatch_model::{Name, RegistryChange, Transition, TransitionKind};
 use smallvec::SmallVec;
@@ -244,7 +244,7 @@ impl Core {
         }
     }
 
-    /// The rule no longer runs at the sensor: its alert ends.
+    /// The rule no longer runs at the sensor: from now on nobody knows whether its level holds.
     fn end(&mut self, place: u32, bound: &Bound, out: &mut Vec<Transition>) {
         let sensor = &self.sensors[place as usize];
         let Some(program) = &mut self.programs[bound.slot as usize] else {
@@ -254,13 +254,11 @@ impl Core {
         self.ground.leave(bound.slot, place, sensor);
         if let Some(level) = bound.level {
             let what = (TransitionKind::Clear, level);
-            out.push(bound.transition(
-                what,
-                program.id,
-                sensor.id,
-                (self.clock, self.position),
-                &sensor.series,
-            ));
+            let at = (self.clock, self.position);
+            out.push(Transition {
+                unwatched: true,
+                ..bound.transition(what, program.id, sensor.id, at, &sensor.series)
+            });
         }
     }
 }

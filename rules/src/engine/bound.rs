@@ -256,6 +256,7 @@ impl Bound {
             subject,
             level: what.1,
             value,
+            unwatched: false,
         }
     }
 }

@@ -357,7 +357,7 @@ fn a_rule_keeps_its_state_when_other_series_change() {
         ],
         "00:01 a fin=5 | 00:02 rules 1 | 00:03 a fin=5 | 00:04 rules 2",
         None,
-        "00:03 a raise blue | 00:04 a clear blue",
+        "00:03 a raise blue | 00:04 a clear blue unwatched",
     );
 }
 

@@ -94,7 +94,7 @@ fn a_sensor_that_leaves_takes_its_share_along() {
     at_the_pits(
         RULE,
         "00:01 a 12 | 00:02 b 12 | 00:03 remove a",
-        "00:01 a raise blue | 00:02 a change yellow | 00:02 b raise yellow | 00:03 a clear yellow | 00:03 b change blue",
+        "00:01 a raise blue | 00:02 a change yellow | 00:02 b raise yellow | 00:03 a clear yellow unwatched | 00:03 b change blue",
     );
     at_the_pits(
         RULE,
@@ -114,7 +114,7 @@ fn a_rule_that_leaves_ends_and_one_with_another_name_goes_on() {
         ],
         &format!("{PITS}00:01 a 12 | 00:02 b 12 | 00:03 rules 1 | 00:04 a 12 | 00:05 rules 2"),
         None,
-        "00:01 a raise blue | 00:02 a change yellow | 00:02 b raise yellow | 00:05 a clear yellow | 00:05 b clear yellow",
+        "00:01 a raise blue | 00:02 a change yellow | 00:02 b raise yellow | 00:05 a clear yellow unwatched | 00:05 b clear yellow unwatched",
     );
 }
 

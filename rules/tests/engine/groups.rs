@@ -175,7 +175,7 @@ fn it_counts_what_has_come_since_a_rule_names_it() {
             "{STREET}00:01 a 9 | 00:01 b 1 | 00:02 rules 1 | 00:03 b 1 | 00:04 a 9 | 00:05 rules 0 | 00:06 b 1"
         ),
         None,
-        "00:04 b raise blue | 00:05 b clear blue",
+        "00:04 b raise blue | 00:05 b clear blue unwatched",
     );
 }
 

@@ -153,12 +153,12 @@ fn what_is_implausible_is_invisible() {
 }
 
 #[test]
-fn a_sensor_that_no_longer_matches_or_is_gone_ends_its_alert() {
+fn a_sensor_that_no_longer_matches_or_is_gone_is_unwatched() {
     check(
         "where: { kind: pit }, levels: { red: value >= 20 }",
         "00:00 sensor a kind=pit | 00:00 sensor b kind=pit | 00:01 a 25 | 00:01 b 25
          00:02 sensor a kind=well | 00:03 remove b | 00:04 a 30 | 00:04 b 30 | 00:05 sensor a kind=pit | 00:06 a 30",
-        "00:01 a raise red | 00:01 b raise red | 00:02 a clear red | 00:03 b clear red | 00:06 a raise red",
+        "00:01 a raise red | 00:01 b raise red | 00:02 a clear red unwatched | 00:03 b clear red unwatched | 00:06 a raise red",
     );
 }
 
@@ -168,7 +168,7 @@ fn a_new_zone_tree_selects_anew() {
         "where: { zone: east }, levels: { red: value >= 20 }",
         "00:00 zones c1>east c2>west | 00:00 sensor a zone=c1 | 00:00 sensor b zone=c2 | 00:01 a 25 | 00:01 b 25
          00:02 zones c1>west c2>east | 00:03 a 26 | 00:03 b 26",
-        "00:01 a raise red | 00:02 a clear red | 00:03 b raise red",
+        "00:01 a raise red | 00:02 a clear red unwatched | 00:03 b raise red",
     );
 }
 
@@ -184,7 +184,8 @@ fn an_unchanged_rule_survives_a_new_rule_set_and_a_changed_one_starts_afresh() {
         "00:00 b 25 | 00:00 a 25 | 00:01 a 25 | 00:02 rules 1 | 00:03 a 25 | 00:04 a 25 | 00:05 a 5",
         None,
         "00:00 edited b raise red | 00:00 gone b raise blue | 00:00 edited a raise red | 00:00 gone a raise blue
-         00:02 edited a clear red | 00:02 edited b clear red | 00:02 gone a clear blue | 00:02 gone b clear blue
+         00:02 edited a clear red unwatched | 00:02 edited b clear red unwatched
+         00:02 gone a clear blue unwatched | 00:02 gone b clear blue unwatched
          00:03 same a raise red | 00:04 edited a raise orange
          00:05 edited a clear orange | 00:05 same a clear red",
     );

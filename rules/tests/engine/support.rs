@@ -52,7 +52,8 @@ fn shown(time: Time) -> String {
     }
 }
 
-/// `00:10 u-1 raise orange`, or `00:10 RULE u-1 raise orange` for a rule that is not `r`.
+/// `00:10 u-1 raise orange`, or `00:10 RULE u-1 raise orange` for a rule that is not `r`; a clear because nobody
+/// watches any more ends with `unwatched`.
 pub fn written(transition: &Transition) -> String {
     let Transition {
         time,
@@ -60,6 +61,7 @@ pub fn written(transition: &Transition) -> String {
         rule,
         subject,
         level,
+        unwatched,
         ..
     } = transition;
     let rule = if *rule == "r" {
@@ -67,7 +69,8 @@ pub fn written(transition: &Transition) -> String {
     } else {
         format!("{rule} ")
     };
-    format!("{} {rule}{subject} {kind} {level}", shown(*time))
+    let why = if *unwatched { " unwatched" } else { "" };
+    format!("{} {rule}{subject} {kind} {level}{why}", shown(*time))
 }
 
 /// Records from lines or `|`: `TIME SENSOR VALUE [@EVENT_TIME]`, where VALUE is `5`, `5[cm]` or `m=5,h=20`; or

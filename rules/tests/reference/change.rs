@@ -56,10 +56,10 @@ impl Reference {
                     .filter(|_| registry)
                     .map(|(_, subject)| *subject)
                     .chain(left.keys().copied());
-                self.escalated(&rule, &all.collect());
+                self.escalated(&rule, &all.collect(), true);
             } else {
                 for (subject, level) in left {
-                    self.emit(&rule, subject, level, None);
+                    self.emit(&rule, subject, (level, None), true);
                 }
             }
         }

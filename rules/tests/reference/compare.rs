@@ -190,9 +190,13 @@ fn shown(transitions: &[Transition]) -> Vec<String> {
             subject,
             level,
             value,
+            unwatched,
             ..
         } = one;
-        format!("{hours:02}:{minutes:02} #{position} {rule} {subject} {kind} {level} {value:?}")
+        let why = if *unwatched { " unwatched" } else { "" };
+        format!(
+            "{hours:02}:{minutes:02} #{position} {rule} {subject} {kind} {level} {value:?}{why}"
+        )
     };
     transitions.iter().map(one).collect()
 }

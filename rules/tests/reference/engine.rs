@@ -111,7 +111,7 @@ impl Reference {
                     }
                 }
             }
-            self.escalated(&rule, &affected);
+            self.escalated(&rule, &affected, false);
         }
     }
 
@@ -194,20 +194,21 @@ impl Reference {
             self.lives.remove(&key);
         }
         if rule.escalate.is_none() {
-            self.emit(rule, subject, before, after);
+            self.emit(rule, subject, (before, after), false);
         }
         before != after
     }
 
-    /// Looks anew at the escalated levels of the affected subjects and their neighbours.
-    pub fn escalated(&mut self, rule: &Arc<Rule>, affected: &BTreeSet<Name>) {
+    /// Looks anew at the escalated levels of the affected subjects and their neighbours. If rules or registry were
+    /// `changed`, a level that is gone is one that nobody watches.
+    pub fn escalated(&mut self, rule: &Arc<Rule>, affected: &BTreeSet<Name>, changed: bool) {
         let levels = self.lives.iter().filter(|((id, _), _)| *id == rule.info.id);
         let levels = levels
             .filter_map(|((_, subject), life)| Some((*subject, life.level?)))
             .collect();
         let changes = self.escalation.look(&self.world, rule, affected, &levels);
         for (subject, before, after) in changes {
-            self.emit(rule, subject, before, after);
+            self.emit(rule, subject, (before, after), changed);
         }
     }
 
@@ -216,8 +217,8 @@ impl Reference {
         &mut self,
         rule: &Rule,
         subject: Name,
-        before: Option<Level>,
-        after: Option<Level>,
+        (before, after): (Option<Level>, Option<Level>),
+        changed: bool,
     ) {
         let (kind, level) = match (before, after) {
             (None, Some(level)) => (TransitionKind::Raise, level),
@@ -236,6 +237,7 @@ impl Reference {
             subject,
             level,
             value: newest.map(|(_, value)| value),
+            unwatched: changed && after.is_none(),
         });
     }
 }

@@ -36,7 +36,7 @@ impl Reference {
                     .flat_map(|(_, subjects)| subjects)
                     .copied()
                     .collect();
-                self.escalated(&rule, &subjects);
+                self.escalated(&rule, &subjects, false);
             }
         }
     }

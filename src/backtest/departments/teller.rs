@@ -113,7 +113,9 @@ impl<'a> Teller<'a> {
             }
             TransitionKind::Clear => {
                 told.level = None;
-                self.lift(transition, &mut told);
+                if !transition.unwatched {
+                    self.lift(transition, &mut told);
+                }
             }
         }
         if told.level.is_some() || told.warning.is_some() {

@@ -48,6 +48,7 @@ impl Printer {
             subject,
             level,
             value,
+            unwatched,
             ..
         } = transition;
         match self.format {
@@ -63,7 +64,7 @@ impl Printer {
                     let gap = if unit.is_empty() { "" } else { " " };
                     write!(self.out, " {value}{gap}{unit}")?;
                 }
-                writeln!(self.out)
+                writeln!(self.out, "{}", if *unwatched { " unwatched" } else { "" })
             }
         }
     }

@@ -31,22 +31,35 @@ pub(super) struct Escalator {
 
 /// What a step did to the subjects of escalating rules.
 #[derive(Debug, Default)]
-pub(super) struct Changes(BTreeMap<Name, BTreeMap<Name, Option<f64>>>);
+pub(super) struct Changes(BTreeMap<Name, BTreeMap<Name, Changed>>);
+
+/// What a step did to one subject.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Changed {
+    /// The value that its unescalated level came with.
+    value: Option<f64>,
+    /// The rule no longer watches it.
+    unwatched: bool,
+}
 
 impl Changes {
     /// The unescalated level of a subject changed.
     pub(super) fn moved(&mut self, transition: &Transition) {
         let subjects = self.0.entry(transition.rule).or_default();
-        subjects.insert(transition.subject, transition.value);
+        let changed = Changed {
+            value: transition.value,
+            unwatched: transition.unwatched,
+        };
+        subjects.insert(transition.subject, changed);
     }
 
     /// A subject and its neighbours are to be looked at anew.
     pub(super) fn look_at(&mut self, rule: Name, subject: Name) {
         let subjects = self.0.entry(rule).or_default();
-        subjects.entry(subject).or_insert(None);
+        subjects.entry(subject).or_default();
     }
 
-    pub(super) fn of(&self, rule: Name) -> Option<&BTreeMap<Name, Option<f64>>> {
+    pub(super) fn of(&self, rule: Name) -> Option<&BTreeMap<Name, Changed>> {
         self.0.get(&rule)
     }
 }
@@ -125,7 +138,7 @@ impl Escalator {
     pub(super) fn settle(
         &mut self,
         core: &Core,
-        changed: &BTreeMap<Name, Option<f64>>,
+        changed: &BTreeMap<Name, Changed>,
         out: &mut Vec<Transition>,
     ) {
         let grid = self.grid(core);
@@ -151,7 +164,7 @@ impl Escalator {
                 Some(new) => self.told.insert(subject, new),
                 None => self.told.remove(&subject),
             };
-            let value = changed.get(&subject).copied().flatten();
+            let Changed { value, unwatched } = changed.get(&subject).copied().unwrap_or_default();
             out.push(Transition {
                 time: core.clock,
                 position: core.position,
@@ -160,6 +173,7 @@ impl Escalator {
                 subject,
                 level,
                 value: value.or_else(|| self.value(core, subject)),
+                unwatched: unwatched && new.is_none(),
             });
         }
         self.standing = Some(grid);
