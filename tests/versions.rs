@@ -159,7 +159,7 @@ plans: [{ id: default, levels: { blue: { tell: [water], automatic: true } } }]
         .collect();
     assert_eq!(kinds, ["issued", "issued"], "nothing was lifted");
     let (status, lifted) = call(&service, "POST", "/api/v1/warnings/1/lift", &json!({}));
-    assert_eq!(status, 200, "{lifted}");
+    assert_eq!(status, 201, "{lifted}");
 }
 
 #[test]
