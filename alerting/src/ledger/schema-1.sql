@@ -32,7 +32,7 @@ CREATE TABLE alerts (
     hazard       TEXT NOT NULL,
     zone         TEXT NOT NULL,
     level        SMALLINT NOT NULL,
-    condition    SMALLINT NOT NULL,  -- 0 active, 1 recovered, 2 unwatched
+    condition    SMALLINT NOT NULL,  -- 0 active, 1 recovered
     handling     SMALLINT NOT NULL,  -- 0 new, 1 acknowledged, 2 verified, 3 assigned, 4 closed
     attention    SMALLINT NOT NULL,
     active_since BIGINT NOT NULL,
