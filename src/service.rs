@@ -93,9 +93,7 @@ impl Service {
         let (entrance, http_server) = Entrance::serve(listener, stop.clone());
 
         let journal = parts::open_journal(config, &start.clock, &metrics)?;
-        loss::admit_new_ledger(folder, &journal, start.lost)?;
-        let ledger = parts::open_ledger(config, &start.clock, http, &metrics).await?;
-        loss::settle(folder, &journal, &ledger, start.lost).await?;
+        let ledger = open_ledger(config, &start, (&journal, http), &metrics).await?;
         parts::first_account(&ledger, start.announce).await?;
         let present = in_force::begin(&ledger, start.bundle, start.apply_bundle).await;
         let present = present.map_err(StartError)?;
@@ -239,6 +237,20 @@ impl Service {
         }
         tracing::info!("stopped");
     }
+}
+
+/// Opens the ledger that belongs to the journal.
+async fn open_ledger(
+    config: &Config,
+    start: &Start,
+    (journal, http): (&Journal, SocketAddr),
+    metrics: &prometheus::Registry,
+) -> Result<Ledger, StartError> {
+    let folder = &config.storage.folder;
+    loss::admit_new_ledger(folder, journal, start.lost)?;
+    let ledger = parts::open_ledger(config, &start.clock, http, metrics).await?;
+    loss::settle(folder, journal, &ledger, start.lost).await?;
+    Ok(ledger)
 }
 
 /// Waits until the engine has been given all that the journal held, and answers what was in force then.
