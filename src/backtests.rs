@@ -37,7 +37,7 @@ pub struct Wanted {
     /// Labelled events.
     pub labels: Option<Labels>,
     /// Sensors and zones from the beginning.
-    pub registry: Registry,
+    pub registry: Arc<Registry>,
     /// Departments and plans, and zones for them.
     pub plans: (Arc<Directory>, Zones),
     /// First event time.

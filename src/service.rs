@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::backtests::Backtests;
-use crate::bundle::Bundle;
+use crate::bundle::{BundleFile, Mistake};
 use crate::config::{Config, OWN_NAME, Role};
 use crate::http::{self, App, Entrance, Waiting};
 use crate::in_force::{self, Keeper};
@@ -39,8 +39,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 /// What a start needs besides the configuration.
 pub struct Start {
-    /// What the files say, or what is wrong in them: that matters only if they are to be put in force.
-    pub bundle: Result<Bundle, Vec<String>>,
+    /// The files of the bundle, or why they cannot be read: that matters only if they are to be put in force.
+    pub files: Result<Vec<BundleFile>, Vec<Mistake>>,
     pub clock: Clock,
     /// Put the bundle in force even if another one is.
     pub apply_bundle: bool,
@@ -95,7 +95,7 @@ impl Service {
         let journal = parts::open_journal(config, &start.clock, &metrics)?;
         let ledger = open_ledger(config, &start, (&journal, http), &metrics).await?;
         parts::first_account(&ledger, start.announce).await?;
-        let present = in_force::begin(&ledger, start.bundle, start.apply_bundle).await;
+        let present = in_force::begin(&ledger, start.files, start.apply_bundle).await;
         let present = present.map_err(StartError)?;
         present.enter(&ledger);
         parts::tell_unserved(config, &ledger);

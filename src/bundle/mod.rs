@@ -18,7 +18,7 @@ use citywatch_model::{Registry, RuleSource};
 use citywatch_rules::ast::RuleSet;
 
 use crate::config;
-pub use files::{BundleFile, NamedText, of_folder, of_texts};
+pub use files::{BundleFile, NamedText, of_folder, of_paths, of_texts};
 pub use hints::hints;
 pub use mistake::Mistake;
 
@@ -26,7 +26,7 @@ pub use mistake::Mistake;
 #[derive(Debug, Default)]
 pub struct Bundle {
     /// Sensors, and which zone lies in which.
-    pub registry: Registry,
+    pub registry: Arc<Registry>,
     /// Zones as warnings need them.
     pub zones: AlertZones,
     /// Departments, contacts and plans.
@@ -39,12 +39,17 @@ pub struct Bundle {
 
 /// Reads what the configuration names; what it does not name is empty.
 pub fn read(paths: &config::Bundle) -> Result<Bundle, Vec<String>> {
-    let bundle = files::of_paths(paths).and_then(compile);
-    let bundle = bundle.and_then(|bundle| match columns::misspelt(&bundle) {
+    let bundle = of_paths(paths).and_then(compile_new);
+    bundle.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+}
+
+/// Reads `files` that were never in force: a slip that would leave something out of force is a mistake in them.
+pub fn compile_new(files: Vec<BundleFile>) -> Result<Bundle, Vec<Mistake>> {
+    let bundle = compile(files)?;
+    match columns::misspelt(&bundle) {
         mistakes if mistakes.is_empty() => Ok(bundle),
         mistakes => Err(mistakes),
-    });
-    bundle.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+    }
 }
 
 /// Reads `files`, and tells every mistake of every file.
@@ -174,10 +179,10 @@ impl Reader {
     fn part(&mut self, file: &BundleFile, bundle: &mut Bundle) {
         let (path, bytes) = (Path::new(&file.shown), file.text.as_bytes());
         match file.part {
-            Part::Sensors => bundle.registry = self.keep(read_registry(path, bytes)),
+            Part::Sensors => bundle.registry = Arc::new(self.keep(read_registry(path, bytes))),
             Part::Zones => {
                 let zones = self.keep(Zones::read(path, bytes));
-                self.keep(zones.enter(&mut bundle.registry));
+                self.keep(zones.enter(Arc::make_mut(&mut bundle.registry)));
                 bundle.zones = for_warnings(&zones);
             }
             Part::Plans => match read_directory(&file.shown, &file.text) {

@@ -26,12 +26,11 @@ pub async fn run(options: Run) -> ExitCode {
 async fn serve(options: &Run) -> Result<(), Vec<String>> {
     let config = config::read(&options.config)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    let bundle = bundle::read(&config.bundle);
     let one = |error: &dyn std::fmt::Display| vec![error.to_string()];
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| one(&error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| one(&error))?;
     let start = Start {
-        bundle,
+        files: bundle::of_paths(&config.bundle),
         clock: Clock::wall(),
         apply_bundle: options.apply_bundle,
         lost: Lost {

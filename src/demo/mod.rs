@@ -52,14 +52,13 @@ async fn demo(options: &Demo) -> Result<(), String> {
         .tempdir()
         .map_err(|error| error.to_string())?;
     let config = configuration(options, folder.path(), inbox_address)?;
-    let bundle = bundle::read(&config.bundle).map_err(|problems| problems.join("\n"))?;
     let plan = read_plan(&options.folder.join("replay.yaml"))?;
     let start = first_midnight(plan.length());
     let observations = plan.observations(&options.folder, start)?;
 
     let clock = Clock::driven(start);
     let begin = Start {
-        bundle: Ok(bundle),
+        files: bundle::of_paths(&config.bundle),
         clock: clock.clone(),
         apply_bundle: false,
         lost: Lost::default(),

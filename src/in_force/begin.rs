@@ -6,20 +6,20 @@ use citywatch_alerting::ledger::{Actor, Call, NewVersion};
 use serde_json::json;
 
 use super::present::{Present, Proposal, Wish, propose, told};
-use crate::bundle::{Bundle, BundleFile};
+use crate::bundle::{self, BundleFile, Mistake};
 
-/// What is in force from this start on: what the ledger holds, or the bundle of the files if the ledger is new or
-/// `apply` asks for it. Otherwise a bundle that differs is only told. A bundle without rules is never written: half a
+/// What is in force from this start on: what the ledger holds, or the bundle of `files` if the ledger is new or
+/// `apply_bundle` asks for it. Otherwise a bundle that differs is only told. A bundle without rules is never written: half a
 /// configuration looks like that, and what is in force stays when the file is whole again.
 ///
 /// # Errors
 /// If the bundle is needed and has mistakes, it would take all rules away, or the ledger fails.
 pub async fn begin(
     ledger: &Ledger,
-    bundle: Result<Bundle, Vec<String>>,
+    files: Result<Vec<BundleFile>, Vec<Mistake>>,
     apply_bundle: bool,
 ) -> Result<Present, String> {
-    let present = choose(ledger, bundle, apply_bundle).await?;
+    let present = choose(ledger, files, apply_bundle).await?;
     if present.bundle.rules.rules.is_empty() {
         tracing::warn!(
             "there are no rules in force, so nothing can raise an alert: name rule files under [bundle] rules in the configuration and start again, or use `citywatch apply`"
@@ -30,45 +30,41 @@ pub async fn begin(
 
 async fn choose(
     ledger: &Ledger,
-    bundle: Result<Bundle, Vec<String>>,
+    files: Result<Vec<BundleFile>, Vec<Mistake>>,
     apply_bundle: bool,
 ) -> Result<Present, String> {
-    let present = Present::load(ledger).await?;
+    let present = match Present::load(ledger).await? {
+        Some(present) if !apply_bundle => {
+            tell_difference(&present, files);
+            return Ok(present);
+        }
+        present => present,
+    };
+    let bundle = files.and_then(bundle::compile_new);
+    let bundle = bundle.map_err(|mistakes| told(&mistakes))?;
+    let ruled = present
+        .as_ref()
+        .map(|present| present.bundle.rules.rules.len());
+    match ruled {
+        None if bundle.rules.rules.is_empty() => return Ok(Present::unwritten(bundle)),
+        Some(rules @ 1..) if bundle.rules.rules.is_empty() => {
+            return Err(format!(
+                "the bundle in the files has no rule, and --apply-bundle would take away all {rules} that are in force: name rule files under [bundle] rules, or start without --apply-bundle"
+            ));
+        }
+        _ => {}
+    }
     let reason = if present.is_none() {
         "first start"
     } else {
         "run --apply-bundle"
     };
-    match (present, bundle) {
-        (Some(present), Err(mistakes)) if !apply_bundle => {
-            for mistake in mistakes {
-                tracing::warn!(%mistake, "the bundle in the files has a mistake; what is in force stays");
-            }
-            Ok(present)
-        }
-        (_, Err(mistakes)) => Err(mistakes.join("\n")),
-        (Some(present), Ok(bundle)) if !apply_bundle => {
-            warn_of_difference(&present, bundle);
-            Ok(present)
-        }
-        (None, Ok(bundle)) if bundle.rules.rules.is_empty() => Ok(Present::unwritten(bundle)),
-        (Some(present), Ok(bundle))
-            if bundle.rules.rules.is_empty() && !present.bundle.rules.rules.is_empty() =>
-        {
-            Err(format!(
-                "the bundle in the files has no rule, and --apply-bundle would take away all {} that are in force: name rule files under [bundle] rules, or start without --apply-bundle",
-                present.bundle.rules.rules.len()
-            ))
-        }
-        (present, Ok(bundle)) => {
-            let call = Call {
-                actor: actor("bundle"),
-                ..Call::default()
-            };
-            let (_, now) = apply(ledger, present, bundle.files, (reason, call)).await?;
-            Ok(now)
-        }
-    }
+    let call = Call {
+        actor: actor("bundle"),
+        ..Call::default()
+    };
+    let (_, now) = apply(ledger, present, bundle.files, (reason, call)).await?;
+    Ok(now)
 }
 
 /// A part of the program that acts for a person at its command line.
@@ -124,12 +120,15 @@ async fn write(
     Ok((Some(version.id), Present::after(version, proposal)))
 }
 
-fn warn_of_difference(present: &Present, bundle: Bundle) {
-    let wish = Wish {
-        files: bundle.files,
-        modes: present.wish().modes,
+fn tell_difference(present: &Present, files: Result<Vec<BundleFile>, Vec<Mistake>>) {
+    let modes = present.wish().modes;
+    let proposal = match files {
+        // files that are in force already were judged then: a start reads them once
+        Ok(files) if present.holds(&files) => return,
+        Ok(files) => propose(Some(present), Wish { files, modes }),
+        Err(mistakes) => Err(mistakes),
     };
-    match propose(Some(present), wish) {
+    match proposal {
         Ok(proposal) if proposal.difference.is_empty() => {}
         Ok(proposal) => tracing::warn!(
             version = present.version.id,

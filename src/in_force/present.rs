@@ -107,6 +107,15 @@ impl Present {
         }
     }
 
+    /// Whether its texts are those of `files`, which stand in the order of parts and names.
+    pub fn holds(&self, files: &[BundleFile]) -> bool {
+        let same = |(own, file): (&BundleFile, &BundleFile)| {
+            (own.part, &own.name, &own.text) == (file.part, &file.name, &file.text)
+        };
+        let own = &self.bundle.files;
+        own.len() == files.len() && own.iter().zip(files).all(same)
+    }
+
     /// The rules as the journal holds them.
     pub fn rules(&self) -> RulesInForce {
         let contents = &self.version.contents;

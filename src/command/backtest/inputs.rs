@@ -21,7 +21,7 @@ use crate::{bundle, rule_files};
 pub struct Inputs {
     pub rules: Arc<RuleSet>,
     pub against: Option<Arc<RuleSet>>,
-    pub registry: Registry,
+    pub registry: Arc<Registry>,
     pub labels: Option<Labels>,
     pub timezone: TimeZone,
     /// The service's own history, if that is what is read.
@@ -124,7 +124,8 @@ impl Gatherer {
             Some(own) if paths.sensors.is_none() => own.registry.clone(),
             _ => {
                 let mut registry = bundle.registry;
-                registry.zones.time_zone = name(timezone.iana_name().unwrap_or_default());
+                Arc::make_mut(&mut registry).zones.time_zone =
+                    name(timezone.iana_name().unwrap_or_default());
                 registry
             }
         };

@@ -18,7 +18,7 @@ const NEVER: Duration = Duration::from_secs(365 * 86_400);
 /// A data folder that nobody else uses.
 pub struct OwnHistory {
     pub rules: Arc<RuleSet>,
-    pub registry: Registry,
+    pub registry: Arc<Registry>,
     pub history: History,
     _lock: FolderLock,
 }
@@ -53,7 +53,7 @@ pub fn open(folder: &Path) -> Result<OwnHistory, String> {
     let rules = citywatch_rules::compile_in_force(&facts.in_force).map_err(text)?;
     Ok(OwnHistory {
         rules: Arc::new(rules),
-        registry: Registry::clone(&facts.registry),
+        registry: Arc::clone(&facts.registry),
         history,
         _lock: lock,
     })

@@ -77,7 +77,7 @@ impl Readings {
             }
             None => {
                 let options_read = Options {
-                    registry: Arc::new(inputs.registry.clone()),
+                    registry: Arc::clone(&inputs.registry),
                     on_bad_row: Some(bad_rows.teller(bar.clone())),
                     // as many are shown as of the bad ones; nobody asks for their number
                     on_odd_row: Some(BadRows::default().teller(bar.clone())),
