@@ -1,11 +1,13 @@
 //! Wiring: builds the road from its parts, opens the doors last, and closes them first.
 //! Live service and demo are the same code; they differ in configuration and clock.
 
+mod broker;
+mod channels;
 mod loss;
 mod parts;
 
+pub use channels::{cap_channel, gateways};
 pub use loss::Lost;
-pub use parts::{cap_channel, gateways};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -130,10 +132,10 @@ impl Service {
         let own_token = http::new_token();
         let tokens = parts::tokens(config, folder)?.with(OWN_NAME, Role::Admin, &own_token);
         let embedded_broker =
-            parts::open_broker(config, (&tokens, &ledger), &intake, &metrics).await?;
+            broker::open_broker(config, (&tokens, &ledger), &intake, &metrics).await?;
         let broker = embedded_broker.as_ref().map(EmbeddedBroker::local_addr);
-        let cap_broker = parts::cap_client(config, broker, &own_token)?;
-        let outbox = parts::start_outbox(config, &ledger, cap_broker.clone()).await?;
+        let cap_broker = channels::cap_client(config, broker, &own_token)?;
+        let outbox = channels::start_outbox(config, &ledger, cap_broker.clone()).await?;
 
         let road = parts::watch_road(config, sources, &pipeline, &metrics, stop.clone())?;
         let links = parts::open_links(config, &intake, &start.clock, &metrics)?;

@@ -4,12 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use citywatch_alerting::channel::{CapMqtt, Channel, Mail, Publisher, Sms, Timeouts, Webhook};
 use citywatch_alerting::links::{LinkKey, SignedLinks};
-use citywatch_alerting::{Ledger, Outbox, OutboxConfig, Settings, wall_clock};
+use citywatch_alerting::{Ledger, Settings};
 use citywatch_ingest::archive::{Archive, Sources};
-use citywatch_ingest::broker::{Access, BrokerConfig, BrokerError, EmbeddedBroker, User, Users};
-use citywatch_ingest::client::{ClientOptions, MqttClient};
+use citywatch_ingest::broker::BrokerError;
 use citywatch_ingest::link::Links;
 use citywatch_ingest::topic::{Template, Templates};
 use citywatch_ingest::{Clock, History, Intake, IntakeConfig, Journal, JournalConfig};
@@ -18,9 +16,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::{StartError, failed};
-use crate::cap_broker::CapBroker;
-use crate::config::{self, Config, Link, OWN_NAME, ReadingTopic, Role};
-use crate::http::{self, Right, Standing, TokenBearer, Tokens, decide};
+use crate::config::{self, Config, Link, ReadingTopic, Role};
+use crate::http::{self, Tokens};
 use crate::pipeline::{self, EngineSetup, Pipeline, Road, SavedStates};
 
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -144,53 +141,6 @@ pub fn posts(
     }
 }
 
-pub async fn open_broker(
-    config: &Config,
-    (tokens, ledger): (&Tokens, &Ledger),
-    intake: &Intake,
-    metrics: &prometheus::Registry,
-) -> Result<Option<EmbeddedBroker>, StartError> {
-    if !config.broker.enabled {
-        return Ok(None);
-    }
-    let broker = BrokerConfig {
-        max_packet: config.broker.max_packet,
-        allow_anonymous: config.broker.anonymous(),
-        users: tokens
-            .bearers()
-            .values()
-            .map(|bearer| user(tokens, bearer))
-            .collect(),
-        more_users: more_users(ledger.clone()),
-        own_user: OWN_NAME.to_owned(),
-        ..BrokerConfig::new(config.broker.listen)
-    };
-    EmbeddedBroker::start(broker, intake.clone(), metrics)
-        .await
-        .map(Some)
-        .map_err(failed)
-}
-
-/// A bearer as the broker knows it: the user name is the token's name, the password the token.
-fn user(tokens: &Tokens, bearer: &TokenBearer) -> User {
-    let (tokens, name) = (tokens.clone(), bearer.name.clone());
-    let verify = move |password: &[u8]| {
-        let bearer = std::str::from_utf8(password)
-            .ok()
-            .and_then(|password| tokens.bearer(password));
-        bearer.is_some_and(|bearer| bearer.name == name && bearer.is_good(wall_clock()))
-    };
-    User {
-        name: bearer.name.clone(),
-        verify: Arc::new(verify),
-        access: Access {
-            publish: bearer.may(Right::Readings),
-            // topics carry warnings of every zone
-            subscribe: bearer.may(Right::Feed) && bearer.bounds.is_whole(),
-        },
-    }
-}
-
 pub fn open_intake(
     config: &Config,
     (journal, history, clock): (&Journal, &History, &Clock),
@@ -221,61 +171,6 @@ pub fn open_links(
     let links = config.links.iter().map(Link::read);
     let links = links.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     Links::start(&links, intake, clock, metrics).map_err(failed)
-}
-
-/// Tokens that were made through the API, as the broker knows them: looked up at each login and each publish, so that
-/// one which is revoked or too old brings nothing more.
-fn more_users(ledger: Ledger) -> Users {
-    Arc::new(move |name: &str| {
-        let token = ledger.token_named(name, wall_clock())?;
-        let may = |right| {
-            decide(
-                &Standing::Scopes(token.scopes.clone()),
-                !token.bounds.is_whole(),
-                right,
-            )
-            .is_ok()
-        };
-        let access = Access {
-            publish: may(Right::Readings),
-            subscribe: may(Right::Feed) && token.bounds.is_whole(),
-        };
-        let ledger = ledger.clone();
-        let verify = move |password: &[u8]| {
-            let sent = std::str::from_utf8(password).ok();
-            let sent = sent.and_then(|sent| ledger.token(sent, wall_clock()).ok());
-            sent.is_some_and(|sent| sent.id == token.id)
-        };
-        Some(User {
-            name: name.to_owned(),
-            verify: Arc::new(verify),
-            access,
-        })
-    })
-}
-
-pub fn cap_client(
-    config: &Config,
-    embedded: Option<SocketAddr>,
-    own_token: &str,
-) -> Result<Option<MqttClient>, StartError> {
-    let own =
-        embedded.map(|address| format!("mqtt://{OWN_NAME}:{own_token}@{}", reachable(address)));
-    let Some(url) = config.delivery.cap_broker.clone().or(own) else {
-        return Ok(None);
-    };
-    let id = format!("citywatch-cap-{}", std::process::id());
-    MqttClient::connect(&url, &id, ClientOptions::default())
-        .map(Some)
-        .map_err(failed)
-}
-
-/// Where a client on this machine finds a listener.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    address
 }
 
 /// How the engine runs.
@@ -316,53 +211,6 @@ pub fn start_archive(
     };
     let archive = Archive::start(settings, sources, metrics).map_err(failed)?;
     Ok(Some(archive))
-}
-
-fn over(client: MqttClient) -> Arc<dyn Channel> {
-    let publisher: Arc<dyn Publisher> = Arc::new(CapBroker(client));
-    Arc::new(CapMqtt::new(publisher))
-}
-
-/// CAP messages over `[delivery] cap_broker`; on the embedded broker only the running service publishes them.
-pub fn cap_channel(config: &Config) -> Result<Option<Arc<dyn Channel>>, String> {
-    let client = cap_client(config, None, "").map_err(|error| error.to_string())?;
-    Ok(client.map(over))
-}
-
-/// The channels that need nothing of the service's own: webhooks, and the gateways that are configured.
-pub fn gateways(config: &Config) -> Result<Vec<Arc<dyn Channel>>, String> {
-    let failed = |error: &dyn std::fmt::Display| error.to_string();
-    let webhook = Webhook::new(Timeouts::default()).map_err(|error| failed(&error))?;
-    let mut channels: Vec<Arc<dyn Channel>> = vec![Arc::new(webhook)];
-    if let Some(sms) = &config.sms {
-        let channel = Sms::new(sms.settings()?).map_err(|error| failed(&error))?;
-        channels.push(Arc::new(channel));
-    }
-    if let Some(mail) = &config.mail {
-        let settings = mail.settings(&config.service.name.zh)?;
-        let channel = Mail::new(settings).map_err(|error| failed(&error))?;
-        channels.push(Arc::new(channel));
-    }
-    Ok(channels)
-}
-
-pub async fn start_outbox(
-    config: &Config,
-    ledger: &Ledger,
-    cap_broker: Option<MqttClient>,
-) -> Result<Outbox, StartError> {
-    let mut channels = gateways(config).map_err(StartError)?;
-    channels.extend(cap_broker.map(over));
-    let delivery = &config.delivery;
-    let outbox = OutboxConfig {
-        max_attempts: delivery.max_attempts.unwrap_or(u32::MAX),
-        retry_base: delivery.first_wait.to_std(),
-        retry_cap: delivery.longest_wait.to_std(),
-        ..OutboxConfig::default()
-    };
-    Outbox::start(ledger.clone(), channels, outbox)
-        .await
-        .map_err(failed)
 }
 
 pub fn refused_links(metrics: &prometheus::Registry) -> Result<http::LinkGuard, StartError> {
