@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use citywatch_model::{Name, Observation, Time, Value};
 
 use super::ahead::Ahead;
-use super::csv_lines::CsvLines;
+use super::csv_lines::{CsvLines, Fields};
 use super::names::NameCache;
 use super::{BadRow, Batch, RecordedError, empty_observation, timestamp};
 use crate::decode::plain_number;
@@ -55,7 +55,7 @@ impl CsvRows {
     ) -> Result<CsvRows, RecordedError> {
         let lines = CsvLines::new(input).map_err(|error| RecordedError::Open {
             file: file.to_owned(),
-            source: std::io::Error::other(error),
+            source: error,
         })?;
         let columns = Columns::find(file, lines.line())?;
         Ok(CsvRows {
@@ -209,7 +209,7 @@ impl Iterator for CsvRows {
 }
 
 impl Columns {
-    fn find(file: &Path, header: &csv::ByteRecord) -> Result<Columns, RecordedError> {
+    fn find(file: &Path, header: &Fields) -> Result<Columns, RecordedError> {
         let names: Vec<String> = header
             .iter()
             .map(|name| lossy(name).trim_start_matches('\u{feff}').trim().to_owned())
