@@ -8,6 +8,7 @@ mod feed;
 mod notes;
 mod resume;
 mod saved;
+mod standing;
 mod standstill;
 mod under_way;
 
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 use book::Book;
 use feed::Feed;
 use resume::{Resumed, resumed, save};
+use standing::Standing;
 use under_way::UnderWay;
 
 pub use facts::Facts;
@@ -165,6 +167,7 @@ impl Pipeline {
             under_way,
             booked: booked_sender,
             saves,
+            standing: (position == 0).then(|| Standing::new(committed)),
         };
         // threads of their own: an alert must not wait behind the publishes that the runtime's threads serve
         let reader = journal.reader(position);

@@ -94,6 +94,7 @@ impl Service {
         let (stopping, stop) = watch::channel(false);
         let (entrance, http_server) = Entrance::serve(listener, stop.clone());
 
+        loss::prepare(config, &start.clock, http, start.lost).await?;
         let journal = parts::open_journal(config, &start.clock, &metrics)?;
         let ledger = open_ledger(config, &start, (&journal, http), &metrics).await?;
         parts::first_account(&ledger, start.announce).await?;

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -80,7 +81,15 @@ fn a_journal_that_is_lost_is_told_and_what_comes_is_judged() {
     assert!(log.contains("the journal is lost"), "{log}");
     let act = acts(&service, "journal lost").pop().unwrap();
     assert!(act["detail"]["ledger"].as_u64() > act["detail"]["journal"].as_u64());
-    assert_eq!(service.alerts("").len(), 1, "the ledger keeps its alerts");
+    let kept = service.alerts("");
+    assert_eq!(kept.len(), 1, "the ledger keeps its alerts");
+    // nothing judges it any more, and that is no all-clear
+    assert_eq!(kept[0]["condition"], "unwatched");
+    assert_eq!(kept[0]["needs_attention"], true);
+    send(&service, "s-1", 1.0);
+    assert_eq!(service.alerts("")[0]["condition"], "unwatched");
+    send(&service, "s-1", 8.0);
+    assert_eq!(service.alerts("")[0]["condition"], "active");
     send(&service, "s-2", 7.0);
     assert_eq!(service.alerts("").len(), 2);
     assert!(service.terminate().success());
@@ -92,6 +101,80 @@ fn a_journal_that_is_lost_is_told_and_what_comes_is_judged() {
 }
 
 #[test]
+fn a_journal_of_an_older_backup_brings_nothing_back_and_hides_nothing() {
+    let mut service = service();
+    send(&service, "s-1", 7.0);
+    assert!(service.terminate().success());
+    let data = service.folder.path().join("data");
+    copy(&data.join("journal"), &data.join("backup"));
+    service.start();
+    send(&service, "s-1", 1.0);
+    assert_eq!(service.alerts("state=recovered").len(), 1);
+    assert!(service.terminate().success());
+    std::fs::remove_dir_all(data.join("journal")).unwrap();
+    std::fs::rename(data.join("backup"), data.join("journal")).unwrap();
+
+    let told = refused(&service, &[]);
+    assert!(told.contains("an older backup"), "{told}");
+    service.start_with(&["--journal-lost"]);
+    assert!(service.log().contains("was set aside"), "{}", service.log());
+    service.judged();
+    assert_eq!(service.alerts("state=recovered").len(), 1);
+    send(&service, "s-1", 8.0);
+    assert_eq!(service.alerts("state=active").len(), 1);
+    assert!(service.terminate().success());
+}
+
+#[test]
+fn a_ledger_of_an_older_backup_is_told_and_nothing_is_warned_of_twice() {
+    let mut service = service();
+    send(&service, "s-1", 1.0);
+    assert!(service.terminate().success());
+    let data = service.folder.path().join("data");
+    copy(&data, &data.join("../backup"));
+    service.start();
+    send(&service, "s-1", 7.0);
+    assert_eq!(warned(&service), 1);
+    assert!(service.terminate().success());
+    remove_ledger(&data);
+    for end in ["", "-wal", "-shm"] {
+        let file = format!("ledger.sqlite{end}");
+        let backup = data.join("../backup").join(&file);
+        assert!(std::fs::rename(backup, data.join(file)).is_ok() || end != "");
+    }
+    let links = std::fs::read(data.join("links.key")).unwrap();
+
+    for switch in [&[][..], &["--journal-lost"]] {
+        let told = refused(&service, switch);
+        assert!(told.contains("an older backup"), "{told}");
+        assert!(told.contains("--ledger-lost"), "{told}");
+    }
+    service.start_with(&["--ledger-lost"]);
+    service.judged();
+    assert_eq!(service.alerts("state=active").len(), 1);
+    assert_eq!(warned(&service), 0);
+    assert_ne!(std::fs::read(data.join("links.key")).unwrap(), links);
+    send(&service, "s-2", 7.0);
+    assert_eq!(warned(&service), 1);
+    assert!(service.terminate().success());
+    service.start();
+    assert!(service.terminate().success());
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(copied.unwrap().success());
+}
+
+fn remove_ledger(data: &Path) {
+    for end in ["", "-wal", "-shm"] {
+        drop(std::fs::remove_file(
+            data.join(format!("ledger.sqlite{end}")),
+        ));
+    }
+}
+
+#[test]
 fn a_ledger_that_is_lost_is_told_and_nothing_old_is_warned_of() {
     let mut service = service();
     send(&service, "s-1", 7.0);
@@ -100,14 +183,7 @@ fn a_ledger_that_is_lost_is_told_and_nothing_old_is_warned_of() {
     wait_for("the warnings", || (warned(&service) >= 2).then_some(()));
     assert!(service.terminate().success());
     let data = service.folder.path().join("data");
-    let remove = || {
-        for end in ["", "-wal", "-shm"] {
-            drop(std::fs::remove_file(
-                data.join(format!("ledger.sqlite{end}")),
-            ));
-        }
-    };
-    remove();
+    remove_ledger(&data);
     let links = std::fs::read(data.join("links.key")).unwrap();
 
     for switch in [&[][..], &["--journal-lost"]] {
@@ -135,6 +211,12 @@ fn a_ledger_that_is_lost_is_told_and_nothing_old_is_warned_of() {
     send(&service, "s-2", 7.0);
     assert_eq!(warned(&service), 2);
     assert_eq!(acts(&service, "ledger lost").len(), 1);
+    assert!(service.terminate().success());
+    // a journal that is lost later begins at 1 again: that is not what nobody is warned of
+    std::fs::remove_dir_all(data.join("journal")).unwrap();
+    service.start_with(&["--journal-lost"]);
+    send(&service, "s-4", 7.0);
+    assert_eq!(warned(&service), 3);
     assert!(service.terminate().success());
 }
 

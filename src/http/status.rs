@@ -284,7 +284,7 @@ pub async fn status(
         archive: app.archive.as_ref().map(|archive| archive.status().into()),
         booked: Some(booked),
         behind_seconds: Some(app.road.standstill().behind.as_secs_f64()),
-        rules: Some(app.keeper.present().bundle.rules.rules.len()),
+        rules: Some(app.keeper.present().at_work()),
         rule_files: facts
             .in_force
             .sources

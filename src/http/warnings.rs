@@ -11,7 +11,7 @@ use super::call::Caller;
 use super::problem::{Body, Path, Problem, Query};
 use super::view::{Page, Problems, WarningCall};
 
-/// 一键预警: the CAP message and all deliveries in one transaction. An empty body follows the plan
+/// 一键预警: the CAP message and all deliveries in one transaction. `{}` follows the plan
 #[utoipa::path(post, path = "/api/v1/alerts/{id}/warnings", tag = "warnings", params(("id" = i64, Path), Caller),
     request_body = WarningCall, responses((status = 201, body = WarningEntry), Problems))]
 pub async fn issue(

@@ -20,9 +20,9 @@ pub async fn begin(
     apply_bundle: bool,
 ) -> Result<Present, String> {
     let present = choose(ledger, files, apply_bundle).await?;
-    if present.bundle.rules.rules.is_empty() {
+    if present.at_work() == 0 {
         tracing::warn!(
-            "there are no rules in force, so nothing can raise an alert: name rule files under [bundle] rules in the configuration and start again, or use `citywatch apply`"
+            "there are no rules in force, or all are off, so nothing can raise an alert: name rule files under [bundle] rules in the configuration and start again, or use `citywatch apply`"
         );
     }
     Ok(present)

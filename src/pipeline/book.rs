@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use citywatch_alerting::Ledger;
 use citywatch_alerting::ledger::{Change, Epoch as LedgerEpoch};
+use citywatch_alerting::{Ledger, LedgerError};
 use citywatch_model::Position;
 use citywatch_rules::{Epoch, Snapshot};
 use tokio::sync::{mpsc, watch};
 
 use super::Facts;
+use super::standing::Standing;
 use super::under_way::UnderWay;
 
 /// Transitions that one ledger transaction takes at most, when epochs have piled up.
@@ -22,16 +23,29 @@ pub(super) struct Book {
     pub(super) booked: watch::Sender<Position>,
     /// takes states of the engine whose positions the ledger has committed
     pub(super) saves: std::sync::mpsc::Sender<(Arc<Facts>, Snapshot)>,
+    /// of an engine that was built anew from the journal, until it has come to where the ledger stands
+    pub(super) standing: Option<Standing>,
 }
 
 impl Book {
     /// Books epochs in order, several in one transaction when they have piled up.
-    pub(super) async fn keep(self, mut inbox: mpsc::Receiver<Epoch>, mut facts: Arc<Facts>) {
+    pub(super) async fn keep(mut self, mut inbox: mpsc::Receiver<Epoch>, mut facts: Arc<Facts>) {
         while let Some(first) = inbox.recv().await {
             let mut gathered = gather(first, &mut inbox);
             let snapshot = gathered.snapshot.take();
             let newer = self.under_way.facts_until(gathered.position);
-            for piece in explained(gathered, &mut facts, newer) {
+            if let Some(standing) = &mut self.standing {
+                standing.follow(&gathered.transitions);
+            }
+            let position = gathered.position;
+            let pieces = explained(gathered, &mut facts, newer);
+            if let Some(standing) = self
+                .standing
+                .take_if(|standing| standing.is_whole_at(position))
+            {
+                self.agree(standing, &facts).await;
+            }
+            for piece in pieces {
                 self.write(piece).await;
             }
             if let Some(snapshot) = snapshot {
@@ -55,20 +69,43 @@ impl Book {
         }
     }
 
-    /// A failing ledger is tried again until it works: an alert is never skipped.
     async fn write(&self, epoch: LedgerEpoch) {
-        let mut wait = Duration::from_millis(100);
-        loop {
-            match self.ledger.apply(epoch.clone()).await {
-                Ok(_) => {
-                    self.booked.send_replace(epoch.position);
-                    return;
-                }
-                Err(error) => {
-                    tracing::error!(%error, position = epoch.position, "the alert book cannot be written; trying again");
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(Duration::from_secs(5));
-                }
+        let position = epoch.position;
+        until_written(position, || self.ledger.apply(epoch.clone())).await;
+        self.booked.send_replace(position);
+    }
+
+    /// The engine was built anew: where it sees other levels than the ledger has, the ledger follows.
+    async fn agree(&self, standing: Standing, facts: &Facts) {
+        let position = self.ledger.position();
+        let levels = standing.levels().into_iter();
+        let standing: Vec<Change> = levels.map(|level| facts.explain(level)).collect();
+        let changed = until_written(position, || self.ledger.agree(&standing)).await;
+        for alert in changed {
+            tracing::error!(
+                alert = alert.id,
+                rule = %alert.rule,
+                subject = %alert.subject,
+                condition = ?alert.condition,
+                "the engine was built anew from the journal and sees this alert otherwise than the ledger had it; look at it"
+            );
+        }
+    }
+}
+
+/// A failing ledger is tried again until it works: an alert is never skipped.
+async fn until_written<T, F>(position: Position, write: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, LedgerError>>,
+{
+    let mut wait = Duration::from_millis(100);
+    loop {
+        match write().await {
+            Ok(written) => return written,
+            Err(error) => {
+                tracing::error!(%error, position, "the alert book cannot be written; trying again");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(5));
             }
         }
     }

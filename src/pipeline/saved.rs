@@ -61,6 +61,12 @@ impl SavedStates {
         Ok(())
     }
 
+    /// Where the states stand, the oldest first.
+    pub fn positions(&self) -> Vec<Position> {
+        let files = self.files().unwrap_or_default();
+        files.into_iter().map(|(position, _)| position).collect()
+    }
+
     /// Usable states, the newest first. What cannot be read is told and left out.
     pub fn usable(&self) -> impl Iterator<Item = Saved> {
         let files = self.files().unwrap_or_default();

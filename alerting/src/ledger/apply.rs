@@ -91,7 +91,7 @@ impl Ledger {
 
 impl Session {
     /// One transition: the alert, its history, its event, and what its plan does by itself.
-    async fn turn(&mut self, change: &Change) -> Result<Option<Alert>, LedgerError> {
+    pub(super) async fn turn(&mut self, change: &Change) -> Result<Option<Alert>, LedgerError> {
         let transition = &change.transition;
         let current = self.live_alert(transition.rule, transition.subject);
         let step = book::step(current, change, self.ids.alert, self.wall);

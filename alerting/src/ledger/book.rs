@@ -111,12 +111,21 @@ pub(crate) fn step(
     match (kind, current) {
         (TransitionKind::Clear, None) => None,
         (TransitionKind::Clear, Some(alert)) => {
-            let end = if change.transition.unwatched {
-                unwatch
-            } else {
-                clear
-            };
-            (alert.condition == Condition::Active).then(|| end(alert.clone(), change))
+            let unwatched = change.transition.unwatched;
+            (alert.condition == Condition::Active).then(|| {
+                if unwatched {
+                    let value = change.transition.value;
+                    unwatch(
+                        Alert {
+                            value,
+                            ..alert.clone()
+                        },
+                        time,
+                    )
+                } else {
+                    clear(alert.clone(), change)
+                }
+            })
         }
         (_, None) => Some(raise(change, next_id, wall)),
         (_, Some(alert)) if !alert.is_open() => {
@@ -205,11 +214,10 @@ fn clear(mut alert: Alert, change: &Change) -> Step {
 }
 
 /// Nobody watches any more. Not recovered: whether the danger is over is for a person to find out.
-fn unwatch(mut alert: Alert, change: &Change) -> Step {
+pub(crate) fn unwatch(mut alert: Alert, at: Time) -> Step {
     alert.version += 1;
     alert.condition = Condition::Unwatched;
-    alert.value = change.transition.value;
-    alert.changed_at = change.transition.time;
+    alert.changed_at = at;
     alert.needs_attention |= alert.is_open() && !alert.shadow;
     Step {
         alert,

@@ -4,10 +4,11 @@
 use std::sync::atomic::Ordering;
 
 use citywatch_model::Position;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::session::{Concerns, Session};
+use super::statement::statement;
 use super::{Actor, Ledger};
 use crate::LedgerError;
 
@@ -15,11 +16,8 @@ use crate::LedgerError;
 const JOURNAL_LOST: &str = "journal lost";
 /// The act of [`Ledger::itself_was_lost`].
 const LEDGER_LOST: &str = "ledger lost";
-/// A ledger that has never met its journal has fewer acts than this.
-const FIRST_ACTS: i64 = 100;
-
 /// Where both stood, for the audit.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Found {
     ledger: Position,
     journal: Position,
@@ -35,19 +33,24 @@ impl Ledger {
         let mut session = self.begin().await?;
         session.act_of_loss(JOURNAL_LOST, end);
         session.save_position(end);
+        // positions are given anew, and those behind `end` are heard
+        session.be_quiet_until(0);
         session.commit().await?;
         self.shared.writer.lock().await.position.seen = end;
+        self.shared.quiet_until.store(0, Ordering::Release);
         Ok(())
     }
 
-    /// This ledger is new, and the one that knew the journal up to `end` is lost. What the journal holds becomes
-    /// alerts again, but nobody is warned of it, also if the process dies on the way. To be called before the first epoch.
+    /// The ledger that knew the journal up to `end` is lost; this one is new, or an older one. What the journal holds
+    /// becomes alerts again, but nobody is warned of it, also if the process dies on the way. To be called before the
+    /// first epoch.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn itself_was_lost(&self, end: Position) -> Result<(), LedgerError> {
         let mut session = self.begin().await?;
         session.act_of_loss(LEDGER_LOST, end);
+        session.be_quiet_until(end);
         session.commit().await?;
         self.shared.quiet_until.store(end, Ordering::Release);
         Ok(())
@@ -58,6 +61,11 @@ impl Session {
     /// Whether people are warned of what a record at `position` says.
     pub(super) fn is_heard(&self, position: Position) -> bool {
         position > self.shared.quiet_until.load(Ordering::Acquire)
+    }
+
+    fn be_quiet_until(&mut self, position: Position) {
+        let position = i64::try_from(position).unwrap_or(i64::MAX);
+        self.write(statement("UPDATE ledger SET quiet_until = $1").bind(position));
     }
 
     fn act_of_loss(&mut self, act: &str, journal: Position) {
@@ -73,16 +81,9 @@ impl Session {
 pub(super) async fn quiet_until(
     connection: &mut SqliteConnection,
 ) -> Result<Position, LedgerError> {
-    let body: Option<String> = sqlx::query_scalar(
-        "SELECT body FROM acts WHERE id < $1 AND act = $2 ORDER BY id DESC LIMIT 1",
-    )
-    .bind(FIRST_ACTS)
-    .bind(LEDGER_LOST)
-    .fetch_optional(connection)
-    .await
-    .map_err(LedgerError::storage("read the audit"))?;
-    let Some(body) = body else { return Ok(0) };
-    let found: Found =
-        serde_json::from_str(&body).map_err(LedgerError::corrupt("act of the audit"))?;
-    Ok(found.journal)
+    let position: i64 = sqlx::query_scalar("SELECT quiet_until FROM ledger")
+        .fetch_one(connection)
+        .await
+        .map_err(LedgerError::storage("read the position"))?;
+    Ok(Position::try_from(position).unwrap_or(0))
 }

@@ -5,6 +5,7 @@
 //! inside. Readers use connections of their own and never wait for the writer.
 
 mod act;
+mod agreement;
 mod alert;
 mod answer;
 mod apply;

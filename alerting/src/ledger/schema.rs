@@ -6,12 +6,13 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use crate::LedgerError;
 
 /// The steps in order; the index plus one is the schema version.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
     include_str!("schema-5.sql"),
+    include_str!("schema-6.sql"),
 ];
 
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), LedgerError> {

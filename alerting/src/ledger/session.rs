@@ -12,7 +12,7 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 use tokio::sync::OwnedRwLockWriteGuard;
 
-use super::alert::Alert;
+use super::alert::{Alert, Condition};
 use super::delivery::Delivery;
 use super::queue::Job;
 use super::statement::{Statement, Statements, statement};
@@ -112,6 +112,22 @@ impl Session {
             .collect();
         let live = |subject| self.live_alert(rule, subject).cloned();
         subjects.into_iter().filter_map(live).collect()
+    }
+
+    /// The live alerts whose condition holds, by number.
+    pub fn active_alerts(&self) -> Vec<Alert> {
+        let known: BTreeSet<(Name, Name)> = (self.writer.book.iter().chain(&self.alerts))
+            .map(|alert| (alert.rule, alert.subject))
+            .collect();
+        let live = known
+            .into_iter()
+            .filter_map(|(rule, subject)| self.live_alert(rule, subject));
+        let mut active: Vec<Alert> = live
+            .filter(|alert| alert.condition == Condition::Active)
+            .cloned()
+            .collect();
+        active.sort_by_key(|alert| alert.id);
+        active
     }
 
     /// The live alerts whose warning has lapsed, by number.

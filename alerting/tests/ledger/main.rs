@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod agreement;
 mod book;
 #[path = "../support/http.rs"]
 mod http;
