@@ -140,7 +140,7 @@ fn a_ledger_of_an_older_backup_is_told_and_nothing_is_warned_of_twice() {
     for end in ["", "-wal", "-shm"] {
         let file = format!("ledger.sqlite{end}");
         let backup = data.join("../backup").join(&file);
-        assert!(std::fs::rename(backup, data.join(file)).is_ok() || end != "");
+        assert!(std::fs::rename(backup, data.join(file)).is_ok() || !end.is_empty());
     }
     let links = std::fs::read(data.join("links.key")).unwrap();
 
