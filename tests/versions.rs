@@ -131,7 +131,11 @@ plans: [{ id: default, levels: { blue: { tell: [water], automatic: true } } }]
     let off = json!({ "mode": "off", "reason": "命令 8" });
     let (status, answer) = call(&service, "POST", "/api/v1/rules/gas.high/mode", &off);
     assert_eq!(status, 200, "{answer}");
-    assert_eq!(service.get("/api/v1/status")["rules"], 1, "one of two is off");
+    assert_eq!(
+        service.get("/api/v1/status")["rules"],
+        1,
+        "one of two is off"
+    );
     let sensors = SENSORS.replace("w-1,二号,depth\n", "");
     std::fs::write(service.folder.path().join("sensors.csv"), sensors).unwrap();
     let (folder, config) = (service.folder.path().to_str().unwrap(), service.config());

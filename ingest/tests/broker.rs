@@ -173,6 +173,31 @@ async fn a_large_payload_is_judged_and_not_repeated_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_packet_that_is_not_read_is_counted_and_kept() {
+    let house = House::new();
+    let broker = house
+        .broker(BrokerConfig {
+            max_packet: 2_000,
+            ..any_port()
+        })
+        .await;
+    let (client, mut events) = raw_client(broker.local_addr(), "large", None);
+    let payload = vec![b' '; 5_000];
+    let topic = "citywatch/readings";
+    client
+        .publish(topic, QoS::AtLeastOnce, false, payload)
+        .await
+        .unwrap();
+    within(async { while events.poll().await.is_ok() {} }).await;
+    until(|| house.rejected() == [Reason::TooLarge]).await;
+    let kept = house.intake.rejected(9).unwrap().remove(0);
+    assert_eq!(kept.source, "large");
+    let detail = &kept.rejections[0].detail;
+    assert!(detail.contains("max_packet"), "{detail}");
+    assert!(house.observations().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_clients_at_once_lose_nothing() {
     let house = House::new();
     let broker = house.broker(any_port()).await;

@@ -28,6 +28,7 @@ pub(super) async fn install(context: &ServerContext, rules: Rules) -> Box<dyn Re
         Type::ClientSubscribeCheckAcl,
         Type::MessagePublishCheckAcl,
         Type::MessagePublish,
+        Type::ClientDisconnected,
     ] {
         register
             .add_priority(
@@ -80,6 +81,10 @@ impl Handler for Hooks {
             }
             Parameter::MessagePublish(_, from, publish) => {
                 self.rules.take_last_will(from, publish).await;
+                (true, before)
+            }
+            Parameter::ClientDisconnected(session, reason) => {
+                self.rules.disconnected(&session.id, reason).await;
                 (true, before)
             }
             _ => (true, before),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use rmqtt::context::ServerContext;
-use rmqtt::types::{AuthResult, ConnectInfo, From, FromType, Id, LastWill, Publish};
+use rmqtt::types::{AuthResult, ConnectInfo, From, FromType, Id, LastWill, Publish, Reason};
 
 use super::{Access, BrokerConfig, User, Users};
 use crate::intake::{Door, Form, Intake, IntakeError, Message};
@@ -30,6 +30,7 @@ pub(super) struct Rules {
     allow_anonymous: bool,
     own_topics: Vec<String>,
     own_user: String,
+    max_packet: u32,
     metrics: BrokerMetrics,
 }
 
@@ -43,6 +44,7 @@ impl Rules {
             allow_anonymous: config.allow_anonymous,
             own_topics: config.own_topics,
             own_user: config.own_user,
+            max_packet: config.max_packet,
             metrics,
         }
     }
@@ -174,6 +176,25 @@ impl Rules {
             return Err("only the service itself publishes warnings");
         }
         Ok(())
+    }
+
+    /// A message that is too large ends its connection unread: it is counted and kept as a rejection all the same.
+    pub(super) async fn disconnected(&self, id: &Id, reason: &Reason) {
+        // rmqtt gives nothing but the words of its codec here
+        if !reason.to_string().contains("Max size exceeded") {
+            return;
+        }
+        let limit = self.max_packet;
+        tracing::warn!(client = %id.client_id, limit, "a message was too large, and its connection was closed");
+        let detail = format!(
+            "the MQTT packet is larger than {limit} bytes: send fewer readings in one, or raise [broker] max_packet"
+        );
+        let ends = self.road.read().clone();
+        if let Some(Ends { intake, .. }) = ends {
+            intake
+                .refuse_unread(Door::Broker, &id.client_id, detail)
+                .await;
+        }
     }
 
     /// Takes the readings of a last will; whether it may be published was judged at the login.

@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub struct House {
     pub journal: Journal,
     pub history: History,
-    intake: Intake,
+    pub intake: Intake,
     _folder: TempDir,
 }
 
