@@ -3,7 +3,10 @@
 //!
 //! When a newer message of the same warning waits behind one that cannot be delivered, that one gets one more attempt
 //! and is then cancelled: the newer message refers to it and says what holds now, so what holds now is never kept
-//! back by what held before. A message of another warning takes nobody's place, so no lifting or withdrawal is lost.
+//! back by what held before. Likewise a lifting that cannot be delivered makes room for a new warning on the same alert:
+//! it is no longer true, and would be read as the end of the new one if it came after it. A withdrawal stays true
+//! (there never was that danger), so it is not cancelled: it keeps its place for a polite moment, then lets newer
+//! warnings pass and is tried behind them. Nothing else of another warning takes anybody's place.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,10 +18,7 @@ use super::{Inner, lock};
 use crate::channel::{Endpoint, SendFailure, Sent};
 use crate::ledger::{Job, Outcome, Report};
 use crate::settings::wall_clock;
-use crate::warning::Status;
-
-/// However long the other side asks to wait, what follows waits no longer behind a message.
-const POLITE: Duration = Duration::from_secs(30);
+use crate::warning::{Status, WarningKind};
 
 /// What keeps its order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -77,13 +77,25 @@ struct Tried {
     after: Option<Duration>,
 }
 
+/// How the turn of the first in the lane ends.
+enum Turn {
+    Finished,
+    /// Others pass it.
+    Later {
+        attempts: u32,
+    },
+    /// The outbox stops.
+    Stopped,
+}
+
 /// Sends what is in the lane until it is empty or the outbox stops.
 pub(super) async fn run(inner: Arc<Inner>, key: LaneKey) {
     while let Some((waiting, pushed)) = inner.head(&key) {
-        if !inner.deliver(&waiting, &key, &pushed).await {
-            return;
+        match inner.deliver(&waiting, &key, &pushed).await {
+            Turn::Finished => inner.advance(&key),
+            Turn::Later { attempts } => inner.step_back(&key, attempts),
+            Turn::Stopped => return,
         }
-        inner.advance(&key);
     }
 }
 
@@ -99,6 +111,16 @@ impl Inner {
             lanes.remove(key);
         }
         head
+    }
+
+    /// Puts the first of the lane behind all others.
+    fn step_back(&self, key: &LaneKey, attempts: u32) {
+        if let Some(lane) = lock(&self.lanes).get_mut(key)
+            && let Some(mut first) = lane.queue.pop_front()
+        {
+            first.job.attempts = attempts;
+            lane.queue.push_back(first);
+        }
     }
 
     fn advance(&self, key: &LaneKey) {
@@ -117,20 +139,41 @@ impl Inner {
         behind.any(|waiting| test(&waiting.job))
     }
 
-    /// Whether a newer message of the same warning waits behind this one.
-    fn has_newer(&self, key: &LaneKey, job: &Job) -> bool {
-        self.is_behind(key, |behind| {
+    /// Why this one is not to be tried again: a newer message of the same warning waits behind it, or it lifts an
+    /// earlier warning and the newest that waits says that there is danger again.
+    fn superseded(&self, key: &LaneKey, job: &Job) -> Option<&'static str> {
+        if self.is_behind(key, |behind| {
             behind.chain == job.chain && behind.warning.identifier != job.warning.identifier
-        })
+        }) {
+            return Some("a newer message");
+        }
+        let lanes = lock(&self.lanes);
+        let mut behind = lanes.get(key)?.queue.iter().skip(1).rev();
+        let newest = behind.find(|waiting| waiting.job.chain > job.chain)?;
+        let holds = job.warning.kind == WarningKind::Lifted && !newest.job.warning.kind.ends();
+        holds.then_some("a newer warning")
     }
 
-    /// Tries until it is finished (`true`) or the outbox stops (`false`).
-    async fn deliver(&self, waiting: &Waiting, key: &LaneKey, pushed: &Notify) -> bool {
+    /// Whether this one is a withdrawal that has kept a newer warning waiting for long enough.
+    fn lets_pass(&self, key: &LaneKey, job: &Job) -> bool {
+        let long = |waiting: &Waiting| {
+            let waited = waiting.committed.map(|committed| committed.elapsed());
+            waited.is_none_or(|waited| waited >= self.config.polite)
+        };
+        job.warning.kind == WarningKind::Withdrawn
+            && lock(&self.lanes).get(key).is_some_and(|lane| {
+                let mut behind = lane.queue.iter().skip(1);
+                behind.any(|waiting| waiting.job.chain > job.chain && long(waiting))
+            })
+    }
+
+    /// Tries until it is finished, makes room, or the outbox stops.
+    async fn deliver(&self, waiting: &Waiting, key: &LaneKey, pushed: &Notify) -> Turn {
         let job = &waiting.job;
         let mut attempts = job.attempts;
         loop {
             if self.stopping.is_cancelled() {
-                return false;
+                return Turn::Stopped;
             }
             if self.ledger.shared.flight.is_cancelled(job.delivery) {
                 return self.forget(job);
@@ -141,7 +184,7 @@ impl Inner {
             };
             let permits = tokio::select! {
                 permits = self.permits(&endpoint, channel) => permits,
-                () = self.stopping.cancelled() => return false,
+                () = self.stopping.cancelled() => return Turn::Stopped,
             };
             if !self.ledger.shared.flight.start(job.delivery).await {
                 return self.forget(job);
@@ -153,15 +196,18 @@ impl Inner {
                 return self.finish(tried.report);
             }
             self.report(tried.report);
-            if self.has_newer(key, job) {
-                let why = format!("a newer message took its place after {attempts} attempts");
+            if let Some(newer) = self.superseded(key, job) {
+                let why = format!("{newer} took its place after {attempts} attempts");
                 return self.finish(decision(job, attempts, Outcome::Superseded, why));
+            }
+            if self.lets_pass(key, job) {
+                return Turn::Later { attempts };
             }
             let own = || self.config.wait(attempts, fastrand::f64());
             let wait = tried.after.unwrap_or_else(own);
             let pause = self.pause((job, pushed), key, (wait, tried.after.is_some()));
             if !pause.await {
-                return false;
+                return Turn::Stopped;
             }
         }
     }
@@ -177,7 +223,7 @@ impl Inner {
         let began = Instant::now();
         loop {
             if self.is_behind(key, |_| true) {
-                wait = wait.min(POLITE).min(self.config.retry_cap);
+                wait = wait.min(self.config.polite).min(self.config.retry_cap);
             }
             let left = wait.saturating_sub(began.elapsed());
             tokio::select! {
@@ -274,16 +320,16 @@ impl Inner {
     }
 
     /// Reports the end of a delivery; the recorder forgets it once it is written.
-    fn finish(&self, report: Report) -> bool {
+    fn finish(&self, report: Report) -> Turn {
         self.report(report);
-        true
+        Turn::Finished
     }
 
     /// A withdrawn delivery: the ledger knows already.
-    fn forget(&self, job: &Job) -> bool {
+    fn forget(&self, job: &Job) -> Turn {
         self.ledger.shared.flight.leave(job.delivery);
         self.ledger.shared.metrics.outbox_changed(-1);
-        true
+        Turn::Finished
     }
 }
 
