@@ -1,74 +1,16 @@
 //! One lane: the deliveries of one alert to one address by one channel, one after the other. What is not Actual has
-//! lanes of its own, so that a warning never waits behind a drill.
-//!
-//! When a newer message of the same warning waits behind one that cannot be delivered, that one gets one more attempt
-//! and is then cancelled: the newer message refers to it and says what holds now, so what holds now is never kept
-//! back by what held before. Likewise a lifting that cannot be delivered makes room for a new warning on the same alert:
-//! it is no longer true, and would be read as the end of the new one if it came after it. A withdrawal stays true
-//! (there never was that danger), so it is not cancelled: it keeps its place for a polite moment, then lets newer
-//! warnings pass and is tried behind them. Nothing else of another warning takes anybody's place.
+//! lanes of its own, so that a warning never waits behind a drill. Who makes room for whom is `place`'s affair.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::{Inner, lock};
+use super::Inner;
+use super::place::{LaneKey, Waiting};
 use crate::channel::{Endpoint, SendFailure, Sent};
 use crate::ledger::{Job, Outcome, Report};
 use crate::settings::wall_clock;
-use crate::warning::{Status, WarningKind};
-
-/// What keeps its order.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct LaneKey {
-    alert: i64,
-    /// The chain of messages that are not Actual.
-    drill: Option<i64>,
-    channel: String,
-    address: String,
-}
-
-impl LaneKey {
-    pub fn of(job: &Job) -> LaneKey {
-        LaneKey {
-            alert: job.alert,
-            drill: (job.warning.status != Status::Actual).then_some(job.chain),
-            channel: job.channel.clone(),
-            address: job.address.clone(),
-        }
-    }
-}
-
-/// A delivery on its way.
-#[derive(Debug, Clone)]
-pub(super) struct Waiting {
-    pub job: Job,
-    /// When it was queued; `None` if an earlier process did that.
-    pub committed: Option<Instant>,
-}
-
-/// The first is being sent; it stays here until it is finished.
-#[derive(Debug)]
-pub(super) struct Lane {
-    queue: VecDeque<Waiting>,
-    pushed: Arc<Notify>,
-}
-
-impl Lane {
-    pub fn new(first: Waiting) -> Lane {
-        Lane {
-            queue: VecDeque::from([first]),
-            pushed: Arc::default(),
-        }
-    }
-
-    pub fn push(&mut self, waiting: Waiting) {
-        self.queue.push_back(waiting);
-        self.pushed.notify_one();
-    }
-}
 
 /// What an attempt came to, and how long to wait before the next.
 struct Tried {
@@ -100,73 +42,6 @@ pub(super) async fn run(inner: Arc<Inner>, key: LaneKey) {
 }
 
 impl Inner {
-    fn head(&self, key: &LaneKey) -> Option<(Waiting, Arc<Notify>)> {
-        let mut lanes = lock(&self.lanes);
-        let lane = lanes.get(key)?;
-        let head = lane
-            .queue
-            .front()
-            .map(|waiting| (waiting.clone(), Arc::clone(&lane.pushed)));
-        if head.is_none() {
-            lanes.remove(key);
-        }
-        head
-    }
-
-    /// Puts the first of the lane behind all others.
-    fn step_back(&self, key: &LaneKey, attempts: u32) {
-        if let Some(lane) = lock(&self.lanes).get_mut(key)
-            && let Some(mut first) = lane.queue.pop_front()
-        {
-            first.job.attempts = attempts;
-            lane.queue.push_back(first);
-        }
-    }
-
-    fn advance(&self, key: &LaneKey) {
-        if let Some(lane) = lock(&self.lanes).get_mut(key) {
-            lane.queue.pop_front();
-        }
-    }
-
-    /// Whether something behind the first in the lane is such that `test` holds.
-    fn is_behind(&self, key: &LaneKey, test: impl Fn(&Job) -> bool) -> bool {
-        let lanes = lock(&self.lanes);
-        let mut behind = lanes
-            .get(key)
-            .into_iter()
-            .flat_map(|lane| lane.queue.iter().skip(1));
-        behind.any(|waiting| test(&waiting.job))
-    }
-
-    /// Why this one is not to be tried again: a newer message of the same warning waits behind it, or it lifts an
-    /// earlier warning and the newest that waits says that there is danger again.
-    fn superseded(&self, key: &LaneKey, job: &Job) -> Option<&'static str> {
-        if self.is_behind(key, |behind| {
-            behind.chain == job.chain && behind.warning.identifier != job.warning.identifier
-        }) {
-            return Some("a newer message");
-        }
-        let lanes = lock(&self.lanes);
-        let mut behind = lanes.get(key)?.queue.iter().skip(1).rev();
-        let newest = behind.find(|waiting| waiting.job.chain > job.chain)?;
-        let holds = job.warning.kind == WarningKind::Lifted && !newest.job.warning.kind.ends();
-        holds.then_some("a newer warning")
-    }
-
-    /// Whether this one is a withdrawal that has kept a newer warning waiting for long enough.
-    fn lets_pass(&self, key: &LaneKey, job: &Job) -> bool {
-        let long = |waiting: &Waiting| {
-            let waited = waiting.committed.map(|committed| committed.elapsed());
-            waited.is_none_or(|waited| waited >= self.config.polite)
-        };
-        job.warning.kind == WarningKind::Withdrawn
-            && lock(&self.lanes).get(key).is_some_and(|lane| {
-                let mut behind = lane.queue.iter().skip(1);
-                behind.any(|waiting| waiting.job.chain > job.chain && long(waiting))
-            })
-    }
-
     /// Tries until it is finished, makes room, or the outbox stops.
     async fn deliver(&self, waiting: &Waiting, key: &LaneKey, pushed: &Notify) -> Turn {
         let job = &waiting.job;
@@ -186,6 +61,11 @@ impl Inner {
                 permits = self.permits(&endpoint, channel) => permits,
                 () = self.stopping.cancelled() => return Turn::Stopped,
             };
+            // the permits may have taken long
+            let endpoint = match self.way(job, attempts) {
+                Ok((endpoint, _)) => endpoint,
+                Err(why) => return self.finish(decision(job, attempts, Outcome::GaveUp, why)),
+            };
             if !self.ledger.shared.flight.start(job.delivery).await {
                 return self.forget(job);
             }
@@ -203,9 +83,11 @@ impl Inner {
             if self.lets_pass(key, job) {
                 return Turn::Later { attempts };
             }
-            let own = || self.config.wait(attempts, fastrand::f64());
-            let wait = tried.after.unwrap_or_else(own);
-            let pause = self.pause((job, pushed), key, (wait, tried.after.is_some()));
+            // the other side may lengthen our own wait, not shorten it
+            let own = self.config.wait(attempts, fastrand::f64());
+            let asked_for = tried.after.filter(|after| *after > own);
+            let wait = (asked_for.unwrap_or(own), asked_for.is_some());
+            let pause = self.pause((job, pushed), key, wait);
             if !pause.await {
                 return Turn::Stopped;
             }
