@@ -348,6 +348,46 @@ async fn of_many_attempts_the_first_and_the_newest_are_kept() {
 }
 
 #[tokio::test]
+async fn who_has_another_name_at_the_same_address_is_still_reached() {
+    let back = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&back);
+    let server = Server::start(move |_| {
+        if seen.load(Ordering::SeqCst) {
+            ok()
+        } else {
+            busy()
+        }
+    })
+    .await;
+    let of = |department: &str, contact: &str| {
+        format!(
+            "departments:\n  - {{ id: {department}, contacts: [{{ name: {contact}, channels: [{{ kind: webhook, url: '{}' }}] }}] }}\n\
+             plans:\n  - {{ id: default, levels: {{ blue: {{ tell: [{department}] }} }} }}\n",
+            server.url
+        )
+    };
+    let place = Place::new();
+    let ledger = place.open(&of("pumps", "Zhang")).await;
+    let outbox = start(&ledger, fast()).await;
+    let entry = warn(&ledger, 1).await;
+    for (department, contact) in [("pumps", "Li"), ("water", "Li")] {
+        let plans = of(department, contact);
+        let directory = citywatch_alerting::directory::read_directory("plans.yaml", &plans);
+        ledger.set_directory(Arc::new(directory.unwrap()));
+        let before = all(&ledger, entry.id).await[0].attempts;
+        until("it is still tried", async || {
+            let now = all(&ledger, entry.id).await.remove(0);
+            assert_eq!(now.state, DeliveryState::Sending, "{}", now.detail);
+            (now.attempts > before + 1).then_some(())
+        })
+        .await;
+    }
+    back.store(true, Ordering::SeqCst);
+    settled(&ledger, entry.id, &[DeliveryState::Delivered]).await;
+    outbox.stop().await;
+}
+
+#[tokio::test]
 async fn a_withdrawal_reaches_exactly_those_who_may_have_it() {
     let good = Server::start(|_| ok()).await;
     let mut failing = Server::start(|request| {

@@ -1,12 +1,14 @@
 //! Warnings: one click, what follows, what plans do by themselves.
 
+use std::sync::Arc;
+
 use crate::support::*;
-use citywatch_alerting::Ledger;
 use citywatch_alerting::ledger::{
-    Answer, AnswerWord, Call, Delivery, DeliveryFilter, DeliveryState, IssueWarning, WarningEntry,
-    WarningState,
+    Answer, AnswerWord, Call, Delivery, DeliveryFilter, DeliveryState,
+    IssueWarning, WarningEntry, WarningState,
 };
 use citywatch_alerting::warning::{Status, WarningKind};
+use citywatch_alerting::{Ledger, directory};
 use citywatch_model::Level::{Blue, Orange, Red, Yellow};
 use citywatch_model::{Duration, Text};
 
@@ -418,6 +420,48 @@ async fn automatic_plans_warn_update_and_lift() {
             .iter()
             .all(|delivery| delivery.state == DeliveryState::Queued)
     );
+}
+
+#[tokio::test]
+async fn a_mended_name_makes_nobody_a_second_recipient() {
+    let place = Place::new();
+    let ledger = place.open(PLANS).await;
+    let alert = apply(&ledger, vec![raise(1, "u-1", Orange)]).await.alerts[0].id;
+    let first = ledger
+        .issue_warning(alert, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    let mended = PLANS
+        .replace("en: Water }", "en: Water Bureau }")
+        .replace("王伟", "李明");
+    let mended = directory::read_directory("plans.yaml", &mended).unwrap();
+    ledger.set_directory(Arc::new(mended));
+    let expected = [
+        "traffic/ webhook queued",
+        "water/ cap_mqtt queued",
+        "water/李明 webhook queued",
+    ];
+    let update = ledger
+        .update_warning(first.id, &IssueWarning::default(), &call())
+        .await
+        .unwrap()
+        .id;
+    assert_eq!(deliveries(&ledger, update).await, expected);
+    let told = ledger
+        .warning(&update.to_string())
+        .await
+        .unwrap()
+        .deliveries;
+    let names = told
+        .iter()
+        .map(|row| row.recipient.department_name.en.as_str());
+    assert_eq!(names.filter(|name| *name == "Water Bureau").count(), 2);
+    let lifting = ledger
+        .lift_warning(update, &IssueWarning::default(), &call())
+        .await
+        .unwrap()
+        .id;
+    assert_eq!(deliveries(&ledger, lifting).await, expected);
 }
 
 #[tokio::test]
