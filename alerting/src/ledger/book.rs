@@ -92,7 +92,9 @@ pub(crate) fn step_out(alert: &Alert, rule: &RuleInfo) -> Option<Alert> {
         shadow: false,
         needs_attention: true,
         title: rule.name.clone(),
+        hazard: rule.hazard,
         advice: rule.advice.clone(),
+        source: rule.source.clone(),
         plan: rule.plan,
         ..alert.clone()
     })
@@ -269,7 +271,9 @@ fn relevel(mut alert: Alert, change: &Change) -> Step {
             .is_some_and(|seen| transition.level > seen);
     // rules and the registry may have changed since the alert was raised
     alert.title.clone_from(&rule.name);
+    alert.hazard = rule.hazard;
     alert.advice.clone_from(&rule.advice);
+    alert.source.clone_from(&rule.source);
     alert.plan = rule.plan;
     alert.measurement = rule.measurement;
     alert.unit = rule.unit;

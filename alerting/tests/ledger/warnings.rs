@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::support::*;
 use citywatch_alerting::ledger::{
-    Answer, AnswerWord, Call, Delivery, DeliveryFilter, DeliveryState,
+    AlertFilter, Answer, AnswerWord, Call, Delivery, DeliveryFilter, DeliveryState,
     IssueWarning, WarningEntry, WarningState,
 };
 use citywatch_alerting::warning::{Status, WarningKind};
 use citywatch_alerting::{Ledger, directory};
 use citywatch_model::Level::{Blue, Orange, Red, Yellow};
-use citywatch_model::{Duration, Text};
+use citywatch_model::{Duration, RuleInfo, Text, name};
 
 const PLANS: &str = "
 departments:
@@ -462,6 +462,43 @@ async fn a_mended_name_makes_nobody_a_second_recipient() {
         .unwrap()
         .id;
     assert_eq!(deliveries(&ledger, lifting).await, expected);
+}
+
+#[tokio::test]
+async fn a_corrected_hazard_changes_who_is_told() {
+    let plans = "
+departments:
+  - { id: gas, channels: [{ kind: webhook, url: 'http://127.0.0.1:1/gas' }] }
+  - { id: flood, channels: [{ kind: webhook, url: 'http://127.0.0.1:1/flood' }] }
+plans:
+  - { id: gas, hazard: gas, levels: { orange: { tell: [gas], automatic: true } } }
+  - { id: flood, hazard: flood, levels: { orange: { tell: [flood], automatic: true } } }
+";
+    let place = Place::new();
+    let ledger = place.open(plans).await;
+    let mut wrong = raise(1, "u-1", Orange);
+    wrong.rule = Arc::new(RuleInfo {
+        hazard: name("gas"),
+        source: "a draft".to_owned(),
+        ..RuleInfo::clone(&wrong.rule)
+    });
+    apply(&ledger, vec![wrong]).await;
+    assert_eq!(deliveries(&ledger, 1).await, ["gas/ webhook queued"]);
+    let alert = apply(&ledger, vec![relevel(2, "u-1", Red)])
+        .await
+        .alerts
+        .remove(0);
+    assert_eq!(alert.source, "Beijing practice, closed at 27 cm");
+    assert_eq!(
+        deliveries(&ledger, 2).await,
+        ["flood/ webhook queued", "gas/ webhook queued"],
+        "whoever was told hears how it goes on"
+    );
+    let filter = AlertFilter {
+        hazard: Some("flood".to_owned()),
+        ..AlertFilter::default()
+    };
+    assert_eq!(ledger.alerts(&filter).await.unwrap().items.len(), 1);
 }
 
 #[tokio::test]
