@@ -123,23 +123,31 @@ impl Session {
         Ok(Some(step.alert))
     }
 
-    /// A rule has left its shadow: what it sees now is raised now.
+    /// A rule has left its shadow: what it sees now is raised now, and an alert from before its shadow that grew worse in
+    /// it is told.
     async fn light(
         &mut self,
         rule: &RuleInfo,
         position: Position,
     ) -> Result<Vec<Alert>, LedgerError> {
         let mut lit = Vec::new();
-        for alert in self.live_alerts_of(rule.id) {
-            let Some(mut alert) = book::step_out(&alert, rule) else {
+        for mut alert in self.live_alerts_of(rule.id) {
+            if !alert.is_open() || alert.condition != Condition::Active {
                 continue;
-            };
-            self.alert_event("raised", &alert);
+            }
+            let stepped = book::step_out(&alert, rule);
+            let stepped_out = stepped.is_some();
+            if let Some(stepped) = stepped {
+                self.alert_event("raised", &stepped);
+                alert = stepped;
+            }
             let warned = self.is_heard(position) && self.warn_by_plan(&mut alert).await?;
-            if !warned {
+            if stepped_out && !warned {
                 self.save_alert(&alert);
             }
-            lit.push(alert);
+            if stepped_out || warned {
+                lit.push(alert);
+            }
         }
         Ok(lit)
     }
