@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::support::*;
 use citywatch_alerting::ledger::{
-    AlertFilter, Answer, AnswerWord, Call, Delivery, DeliveryFilter, DeliveryState,
+    AlertFilter, Answer, AnswerWord, Call, Condition, Delivery, DeliveryFilter, DeliveryState,
     IssueWarning, WarningEntry, WarningState,
 };
 use citywatch_alerting::warning::{Status, WarningKind};
@@ -499,6 +499,57 @@ plans:
         ..AlertFilter::default()
     };
     assert_eq!(ledger.alerts(&filter).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn the_end_of_a_danger_also_ends_warnings_on_alerts_that_were_closed_during_it() {
+    for restarted in [false, true] {
+        let place = Place::new();
+        let mut ledger = place.open(&automatic("")).await;
+        let closed = apply(&ledger, vec![raise(1, "u-1", Orange)]).await.alerts[0].id;
+        ledger
+            .close(closed, "pumps are there", true, &call())
+            .await
+            .unwrap();
+        let worse = apply(&ledger, vec![relevel(2, "u-1", Red)]).await.alerts[0].id;
+        assert_ne!(worse, closed);
+        let both = async |ledger: &Ledger| [state(ledger, 1).await, state(ledger, 2).await];
+        assert_eq!(both(&ledger).await, [WarningState::InForce; 2]);
+        if restarted {
+            ledger.shutdown().await.unwrap();
+            ledger = place.open(&automatic("")).await;
+        }
+        apply(&ledger, vec![clear(3, "u-1", Red)]).await;
+        assert_eq!(both(&ledger).await, [WarningState::Lifted; 2]);
+        let old = ledger.alert(closed).await.unwrap();
+        assert_eq!(
+            (old.alert.condition, old.alert.warning),
+            (Condition::Recovered, None)
+        );
+        assert_eq!(old.transitions.last().unwrap().kind, "clear");
+        // and a new breach is again of the newer one
+        let again = apply(&ledger, vec![raise(4, "u-1", Red)]).await.alerts;
+        assert_eq!(again[0].id, worse);
+    }
+}
+
+#[tokio::test]
+async fn a_warning_on_a_closed_alert_lapses_though_a_newer_alert_took_its_place() {
+    let place = Place::new();
+    let ledger = place.open(&automatic("")).await;
+    let closed = apply(&ledger, vec![raise(1, "u-1", Orange)]).await.alerts[0].id;
+    ledger.close(closed, "seen", true, &call()).await.unwrap();
+    place.pass(60);
+    apply(&ledger, vec![relevel(2, "u-1", Red)]).await;
+    place.pass(6 * 3_600 - 60);
+    assert_eq!(ledger.lapse().await.unwrap(), 1);
+    assert_eq!(ledger.lapse().await.unwrap(), 0, "once");
+    let event = ledger.events_after(0, 99).await.unwrap().pop().unwrap();
+    assert_eq!(
+        (event.kind.as_str(), event.data["id"].as_i64()),
+        ("warning.expired", Some(1))
+    );
+    assert_eq!(ledger.alert(closed).await.unwrap().alert.warning, None);
 }
 
 #[tokio::test]
