@@ -42,7 +42,7 @@ fn service(gateway: &Kannel, hook: &Inbox) -> Service {
     ];
     let service = Service::new(&files, "");
     let more = format!(
-        "\n[service]\npublic_url = \"http://127.0.0.1:{}\"\n\n[delivery]\nmax_attempts = 100000\nfirst_wait = \"50ms\"\nlongest_wait = \"500ms\"\n\n\
+        "\n[service]\npublic_url = \"http://127.0.0.1:{}\"\n\n[delivery]\nmax_attempts = 100000\nfirst_wait = \"100ms\"\nlongest_wait = \"500ms\"\n\n\
          [sms]\nurl = \"http://127.0.0.1:{}/cgi-bin/sendsms\"\nusername = \"{}\"\npassword_file = \"sms.password\"\nfrom = \"10690000\"\n",
         service.http,
         gateway.sendsms,

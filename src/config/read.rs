@@ -349,6 +349,19 @@ mod tests {
     }
 
     #[test]
+    fn a_delivery_that_never_tries_or_never_waits_is_refused() {
+        let wrong = "[delivery]\nmax_attempts = 0\nfirst_wait = \"0s\"\nlongest_wait = \"99ms\"\n";
+        insta::assert_snapshot!(problems(wrong).join("\n"), @"
+        citywatch.toml:2: `max_attempts` under [delivery] is 0, so nothing would ever be sent: write at least 1, or leave it out to try until the warning expires
+        citywatch.toml:3: `first_wait` under [delivery] is 0s: it must be at least 100ms
+        citywatch.toml:4: `longest_wait` under [delivery] is 99ms: it must be at least 100ms
+        ");
+        let good =
+            "[delivery]\nmax_attempts = 1\nfirst_wait = \"100ms\"\nlongest_wait = \"100ms\"\n";
+        assert_eq!(problems(good), [""; 0]);
+    }
+
+    #[test]
     fn paths_start_at_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("citywatch.toml");

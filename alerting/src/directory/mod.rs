@@ -152,7 +152,8 @@ impl Directory {
         routes
     }
 
-    /// The endpoint behind a stored address, with the secret that is in force now; `None` if it was removed.
+    /// The endpoint behind a stored address, with the secret that is in force now; `None` if it was removed. Whoever
+    /// has another name or stands in another department since is found by the address.
     #[must_use]
     pub fn endpoint(
         &self,
@@ -160,18 +161,35 @@ impl Directory {
         channel: &str,
         address: &str,
     ) -> Option<&Endpoint> {
-        let department = self
+        let same = |(_, endpoint): &(&str, &Endpoint)| {
+            endpoint.kind() == channel && address_of(endpoint) == address
+        };
+        let home = self
             .departments
             .values()
-            .find(|department| department.id == recipient.department.as_str())?;
-        department
-            .endpoints()
-            .find(|(contact, endpoint)| {
-                *contact == recipient.contact
-                    && endpoint.kind() == channel
-                    && address_of(endpoint) == address
-            })
-            .map(|(_, endpoint)| endpoint)
+            .find(|department| department.id == recipient.department.as_str());
+        let at_home = home.and_then(|home| {
+            let there = home.endpoints().filter(same);
+            there.min_by_key(|(contact, _)| *contact != recipient.contact)
+        });
+        let anywhere = || {
+            let mut all = self.departments.values().flat_map(Department::endpoints);
+            all.find(same)
+        };
+        at_home.or_else(anywhere).map(|(_, endpoint)| endpoint)
+    }
+
+    /// Whether the plans still know this recipient by these names at this address.
+    pub(crate) fn knows(&self, recipient: &Recipient, channel: &str, address: &str) -> bool {
+        let mut departments = self.departments.values();
+        departments.any(|department| {
+            department.id == recipient.department.as_str()
+                && department.endpoints().any(|(contact, endpoint)| {
+                    contact == recipient.contact
+                        && endpoint.kind() == channel
+                        && address_of(endpoint) == address
+                })
+        })
     }
 }
 

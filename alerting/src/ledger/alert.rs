@@ -201,8 +201,8 @@ impl Alert {
             "INSERT INTO alerts (id, rule, subject, hazard, zone, level, condition, handling, attention, \
              active_since, version, body, shadow) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
-             ON CONFLICT (id) DO UPDATE SET zone = excluded.zone, level = excluded.level, \
-             condition = excluded.condition, handling = excluded.handling, attention = excluded.attention, \
+             ON CONFLICT (id) DO UPDATE SET hazard = excluded.hazard, zone = excluded.zone, \
+             level = excluded.level, condition = excluded.condition, handling = excluded.handling, attention = excluded.attention, \
              active_since = excluded.active_since, version = excluded.version, body = excluded.body, \
              shadow = excluded.shadow",
         )

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use std::sync::Arc;
 
-use citywatch_model::{Mode, Position, RuleInfo, Time};
+use citywatch_model::{Mode, Position, RuleInfo, Time, TransitionKind};
 
 use super::alert::{Alert, Condition};
-use super::book::{self, Change};
+use super::book::{self, Change, Step};
 use super::session::Session;
 use super::statement::statement;
 use super::{Actor, Ledger};
@@ -93,20 +93,33 @@ impl Session {
     /// One transition: the alert, its history, its event, and what its plan does by itself.
     pub(super) async fn turn(&mut self, change: &Change) -> Result<Option<Alert>, LedgerError> {
         let transition = &change.transition;
+        if transition.kind == TransitionKind::Clear {
+            for older in self.displaced(transition.rule, transition.subject) {
+                let step = book::step(Some(&older), change, self.ids.alert, self.wall);
+                if let Some(step) = step {
+                    self.carry(step, change).await?;
+                }
+            }
+        }
         let current = self.live_alert(transition.rule, transition.subject);
         let step = book::step(current, change, self.ids.alert, self.wall);
-        let Some(mut step) = step else {
+        let Some(step) = step else {
             tracing::debug!(rule = %transition.rule, subject = %transition.subject, "a clear without an active alert");
             return Ok(None);
         };
         if step.alert.id == self.ids.alert {
             self.ids.alert += 1;
         }
+        self.carry(step, change).await.map(Some)
+    }
+
+    /// Writes what a transition did to an alert, and does what its plan says.
+    async fn carry(&mut self, mut step: Step, change: &Change) -> Result<Alert, LedgerError> {
         let version = step.alert.version;
         self.alert_event(step.event, &step.alert);
         let warns = change.rule.mode == Mode::Live
             && !step.alert.shadow
-            && self.is_heard(transition.position);
+            && self.is_heard(change.transition.position);
         let warned = if step.rose && warns && step.alert.is_open() {
             self.warn_by_plan(&mut step.alert).await?
         } else if step.alert.condition == Condition::Recovered && step.alert.warning.is_some() {
@@ -120,26 +133,34 @@ impl Session {
             self.save_alert(&step.alert);
         }
         self.save_transition((step.alert.id, version), change);
-        Ok(Some(step.alert))
+        Ok(step.alert)
     }
 
-    /// A rule has left its shadow: what it sees now is raised now.
+    /// A rule has left its shadow: what it sees now is raised now, and an alert from before its shadow that grew worse in
+    /// it is told.
     async fn light(
         &mut self,
         rule: &RuleInfo,
         position: Position,
     ) -> Result<Vec<Alert>, LedgerError> {
         let mut lit = Vec::new();
-        for alert in self.live_alerts_of(rule.id) {
-            let Some(mut alert) = book::step_out(&alert, rule) else {
+        for mut alert in self.live_alerts_of(rule.id) {
+            if !alert.is_open() || alert.condition != Condition::Active {
                 continue;
-            };
-            self.alert_event("raised", &alert);
+            }
+            let stepped = book::step_out(&alert, rule);
+            let stepped_out = stepped.is_some();
+            if let Some(stepped) = stepped {
+                self.alert_event("raised", &stepped);
+                alert = stepped;
+            }
             let warned = self.is_heard(position) && self.warn_by_plan(&mut alert).await?;
-            if !warned {
+            if stepped_out && !warned {
                 self.save_alert(&alert);
             }
-            lit.push(alert);
+            if stepped_out || warned {
+                lit.push(alert);
+            }
         }
         Ok(lit)
     }

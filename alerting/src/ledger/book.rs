@@ -11,9 +11,10 @@
 //! * A rule in shadow raises alerts in shadow, which demand no attention. What was open when it went into shadow
 //!   stays as it is until it ends, but a new breach of it demands none either.
 //! * An alert that was closed by force while its condition holds stays closed, until the condition worsens
-//!   beyond its worst level or begins anew: that is a new alert.
+//!   beyond its worst level or begins anew: that is a new alert. The closed one is kept beside it until the condition
+//!   ends, which ends both, so that a warning on it is lifted too.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use citywatch_model::{Duration, Mode, Name, RuleInfo, Sensor, Time, Transition, TransitionKind};
@@ -50,6 +51,8 @@ pub(crate) struct Step {
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     live: HashMap<(Name, Name), Alert>,
+    /// Closed by force while their condition holds, and a newer has taken their place; by number.
+    displaced: BTreeMap<i64, Alert>,
 }
 
 impl Book {
@@ -57,18 +60,35 @@ impl Book {
         self.live.get(&(rule, subject))
     }
 
+    /// All of that rule and subject, also those whose place a newer has taken.
+    pub fn of(&self, rule: Name, subject: Name) -> impl Iterator<Item = &Alert> {
+        let displaced = self.displaced.values();
+        displaced
+            .filter(move |alert| alert.rule == rule && alert.subject == subject)
+            .chain(self.get(rule, subject))
+    }
+
     /// Follows a committed change; answers what stood there before.
     pub fn put(&mut self, alert: Alert) -> Option<Alert> {
         let key = (alert.rule, alert.subject);
         // an older closed alert must not push out the one that has taken its place
         if self.live.get(&key).is_some_and(|held| held.id > alert.id) {
-            return None;
+            let before = self.displaced.remove(&alert.id);
+            if alert.is_live() {
+                self.displaced.insert(alert.id, alert);
+            }
+            return before;
         }
-        if alert.is_live() {
-            self.live.insert(key, alert)
-        } else {
-            self.live.remove(&key)
+        if !alert.is_live() {
+            return self.live.remove(&key);
         }
+        let id = alert.id;
+        let before = self.live.insert(key, alert)?;
+        if before.id == id {
+            return Some(before);
+        }
+        self.displaced.insert(before.id, before);
+        None
     }
 
     /// Those whose warning has lapsed, by number.
@@ -78,8 +98,9 @@ impl Book {
         lapsed.into_iter()
     }
 
+    /// Also those whose place a newer has taken.
     pub fn iter(&self) -> impl Iterator<Item = &Alert> {
-        self.live.values()
+        self.displaced.values().chain(self.live.values())
     }
 }
 
@@ -92,7 +113,9 @@ pub(crate) fn step_out(alert: &Alert, rule: &RuleInfo) -> Option<Alert> {
         shadow: false,
         needs_attention: true,
         title: rule.name.clone(),
+        hazard: rule.hazard,
         advice: rule.advice.clone(),
+        source: rule.source.clone(),
         plan: rule.plan,
         ..alert.clone()
     })
@@ -277,7 +300,9 @@ fn relevel(mut alert: Alert, change: &Change) -> Step {
             .is_some_and(|seen| transition.level > seen);
     // rules and the registry may have changed since the alert was raised
     alert.title.clone_from(&rule.name);
+    alert.hazard = rule.hazard;
     alert.advice.clone_from(&rule.advice);
+    alert.source.clone_from(&rule.source);
     alert.plan = rule.plan;
     alert.measurement = rule.measurement;
     alert.unit = rule.unit;

@@ -1,9 +1,12 @@
 //! What happens when a warning lapses by itself: the alert no longer counts as warned, followers hear of it, and while
-//! the condition holds an automatic plan warns anew; without one somebody must look.
+//! the condition holds an automatic plan warns anew; without one, or if the rule is on trial meanwhile, somebody must look.
+
+use citywatch_model::{Mode, Name};
 
 use super::Ledger;
 use super::alert::{Alert, Condition};
 use super::session::Session;
+use super::version::Version;
 use super::warnings::{WarningEntry, WarningState};
 use crate::LedgerError;
 
@@ -38,6 +41,19 @@ impl Ledger {
 }
 
 impl Session {
+    /// Whether the rule is on trial by what is in force now; the alert may stand since before that.
+    async fn is_in_shadow(&mut self, rule: Name) -> Result<bool, LedgerError> {
+        let row = sqlx::query("SELECT * FROM versions ORDER BY id DESC LIMIT 1")
+            .fetch_optional(self.connection().await?)
+            .await
+            .map_err(LedgerError::storage("read the newest version"))?;
+        let newest = row.as_ref().map(Version::from_row).transpose()?;
+        let rule = newest
+            .as_ref()
+            .and_then(|version| version.contents.rules.get(&rule));
+        Ok(rule.is_some_and(|rule| rule.mode == Mode::Shadow))
+    }
+
     /// `true` if the warning has lapsed indeed.
     async fn lapse(&mut self, mut alert: Alert) -> Result<bool, LedgerError> {
         let Some(id) = alert.warning else {
@@ -58,6 +74,7 @@ impl Session {
         let concerns_people = alert.is_open() && !alert.shadow && !over;
         let renewed = concerns_people
             && alert.condition == Condition::Active
+            && !self.is_in_shadow(alert.rule).await?
             && self.warn_by_plan(&mut alert).await?;
         if !renewed {
             alert.needs_attention |= concerns_people;

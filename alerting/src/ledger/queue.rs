@@ -34,6 +34,19 @@ pub(super) struct Target {
     pub address: String,
 }
 
+impl Target {
+    /// Whether both go to the same address.
+    pub fn is_at(&self, other: &Target) -> bool {
+        (&self.channel, &self.address) == (&other.channel, &other.address)
+    }
+
+    /// Whether both are for the same recipient there, whatever the department is called now.
+    pub fn is_for(&self, other: &Target) -> bool {
+        let (one, two) = (&self.recipient, &other.recipient);
+        self.is_at(other) && (&one.department, &one.contact) == (&two.department, &two.contact)
+    }
+}
+
 impl From<&Route> for Target {
     fn from(route: &Route) -> Target {
         Target {

@@ -38,13 +38,7 @@ impl Session {
             };
             targets.extend(told);
         }
-        let mut unique: Vec<Target> = Vec::with_capacity(targets.len());
-        for target in targets {
-            if !unique.contains(&target) {
-                unique.push(target);
-            }
-        }
-        Ok(unique)
+        Ok(once(targets, directory))
     }
 
     /// Refuses what a click names that there is not: a mistake of writing must not keep a message from anybody.
@@ -137,6 +131,26 @@ impl Session {
             "{why}: name departments, or complete the plan"
         )))
     }
+}
+
+/// Each endpoint once, under its present name: that of a department may have been mended since it was told. Who is no
+/// longer in the plans by his name hears of it only if nobody else does at his address.
+fn once(targets: Vec<Target>, directory: &Directory) -> Vec<Target> {
+    let known =
+        |target: &Target| directory.knows(&target.recipient, &target.channel, &target.address);
+    let (present, gone): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(known);
+    let mut unique: Vec<Target> = Vec::with_capacity(present.len() + gone.len());
+    for target in present {
+        if !unique.iter().any(|other| other.is_for(&target)) {
+            unique.push(target);
+        }
+    }
+    for target in gone {
+        if !unique.iter().any(|other| other.is_at(&target)) {
+            unique.push(target);
+        }
+    }
+    unique
 }
 
 fn no_plan(alert: &Alert) -> LedgerError {

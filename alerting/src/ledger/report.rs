@@ -11,6 +11,10 @@ use super::statement::statement;
 use super::{Actor, Ledger};
 use crate::LedgerError;
 
+/// An endpoint that refuses for days fills no disk: of one delivery the log keeps the first attempts and the newest.
+const FIRST_ATTEMPTS: i64 = 20;
+const NEWEST_ATTEMPTS: i64 = 100;
+
 /// What an attempt, or the decision to make no more, came to.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Outcome {
@@ -143,6 +147,17 @@ impl Session {
             .bind(report.detail.as_str())
             .bind(i64::try_from(report.took.as_micros()).unwrap_or(i64::MAX)),
         );
+        let number = i64::from(report.number);
+        if number > FIRST_ATTEMPTS + NEWEST_ATTEMPTS {
+            self.write(
+                statement(
+                    "DELETE FROM attempts WHERE delivery = $1 AND number > $2 AND number <= $3",
+                )
+                .bind(report.delivery)
+                .bind(FIRST_ATTEMPTS)
+                .bind(number - NEWEST_ATTEMPTS),
+            );
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! the outbox must learn until the commit has succeeded. Dropped before, it leaves nothing: what it began is rolled
 //! back before the next session begins. The commit itself runs to its end even when the caller goes away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -92,15 +92,31 @@ impl Session {
 
     /// The live alert of that rule and subject, as this transaction sees it.
     pub fn live_alert(&self, rule: Name, subject: Name) -> Option<&Alert> {
-        let staged = self
-            .alerts
-            .iter()
-            .rev()
-            .find(|alert| alert.rule == rule && alert.subject == subject);
+        let staged = self.alerts.iter();
+        // of the newest alert, its newest state
+        let staged = staged
+            .filter(|alert| alert.rule == rule && alert.subject == subject)
+            .max_by_key(|alert| alert.id);
+        let held = self.writer.book.get(rule, subject);
         match staged {
-            Some(alert) => alert.is_live().then_some(alert),
-            None => self.writer.book.get(rule, subject),
+            Some(alert) if held.is_none_or(|held| held.id <= alert.id) => {
+                alert.is_live().then_some(alert)
+            }
+            _ => held,
         }
+    }
+
+    /// Alerts of that rule and subject that were closed by force while their condition held, and whose place a newer has
+    /// taken; as this transaction sees them, by number.
+    pub fn displaced(&self, rule: Name, subject: Name) -> Vec<Alert> {
+        let staged = self.alerts.iter();
+        let staged = staged.filter(|alert| alert.rule == rule && alert.subject == subject);
+        let known = self.writer.book.of(rule, subject).chain(staged);
+        // the newest state of each
+        let mut newest: BTreeMap<i64, &Alert> = known.map(|alert| (alert.id, alert)).collect();
+        newest.pop_last();
+        let live = newest.into_values().filter(|alert| alert.is_live());
+        live.cloned().collect()
     }
 
     /// The live alerts of that rule, as this transaction sees them, by subject.

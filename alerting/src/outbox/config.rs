@@ -9,6 +9,8 @@ pub struct OutboxConfig {
     pub retry_base: Duration,
     /// No retry waits longer, unless the other side asks for it.
     pub retry_cap: Duration,
+    /// However long the other side asks to wait, what follows waits no longer behind a message.
+    pub polite: Duration,
     /// After so many attempts a delivery is dead; else when its warning expires.
     pub max_attempts: u32,
     /// An attempt that takes longer has failed.
@@ -24,6 +26,7 @@ impl Default for OutboxConfig {
         OutboxConfig {
             retry_base: Duration::from_secs(1),
             retry_cap: Duration::from_secs(600),
+            polite: Duration::from_secs(30),
             max_attempts: u32::MAX,
             attempt_timeout: Duration::from_secs(30),
             per_channel: 256,

@@ -1,74 +1,16 @@
 //! One lane: the deliveries of one alert to one address by one channel, one after the other. What is not Actual has
-//! lanes of its own, so that a warning never waits behind a drill.
-//!
-//! When a newer message of the same warning waits behind one that cannot be delivered, that one gets one more attempt
-//! and is then cancelled: the newer message refers to it and says what holds now, so what holds now is never kept
-//! back by what held before. A message of another warning takes nobody's place, so no lifting or withdrawal is lost.
+//! lanes of its own, so that a warning never waits behind a drill. Who makes room for whom is `place`'s affair.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::{Inner, lock};
+use super::Inner;
+use super::place::{LaneKey, Waiting};
 use crate::channel::{Endpoint, SendFailure, Sent};
 use crate::ledger::{Job, Outcome, Report};
 use crate::settings::wall_clock;
-use crate::warning::Status;
-
-/// However long the other side asks to wait, what follows waits no longer behind a message.
-const POLITE: Duration = Duration::from_secs(30);
-
-/// What keeps its order.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct LaneKey {
-    alert: i64,
-    /// The chain of messages that are not Actual.
-    drill: Option<i64>,
-    channel: String,
-    address: String,
-}
-
-impl LaneKey {
-    pub fn of(job: &Job) -> LaneKey {
-        LaneKey {
-            alert: job.alert,
-            drill: (job.warning.status != Status::Actual).then_some(job.chain),
-            channel: job.channel.clone(),
-            address: job.address.clone(),
-        }
-    }
-}
-
-/// A delivery on its way.
-#[derive(Debug, Clone)]
-pub(super) struct Waiting {
-    pub job: Job,
-    /// When it was queued; `None` if an earlier process did that.
-    pub committed: Option<Instant>,
-}
-
-/// The first is being sent; it stays here until it is finished.
-#[derive(Debug)]
-pub(super) struct Lane {
-    queue: VecDeque<Waiting>,
-    pushed: Arc<Notify>,
-}
-
-impl Lane {
-    pub fn new(first: Waiting) -> Lane {
-        Lane {
-            queue: VecDeque::from([first]),
-            pushed: Arc::default(),
-        }
-    }
-
-    pub fn push(&mut self, waiting: Waiting) {
-        self.queue.push_back(waiting);
-        self.pushed.notify_one();
-    }
-}
 
 /// What an attempt came to, and how long to wait before the next.
 struct Tried {
@@ -77,60 +19,36 @@ struct Tried {
     after: Option<Duration>,
 }
 
+/// How the turn of the first in the lane ends.
+enum Turn {
+    Finished,
+    /// Others pass it.
+    Later {
+        attempts: u32,
+    },
+    /// The outbox stops.
+    Stopped,
+}
+
 /// Sends what is in the lane until it is empty or the outbox stops.
 pub(super) async fn run(inner: Arc<Inner>, key: LaneKey) {
     while let Some((waiting, pushed)) = inner.head(&key) {
-        if !inner.deliver(&waiting, &key, &pushed).await {
-            return;
+        match inner.deliver(&waiting, &key, &pushed).await {
+            Turn::Finished => inner.advance(&key),
+            Turn::Later { attempts } => inner.step_back(&key, attempts),
+            Turn::Stopped => return,
         }
-        inner.advance(&key);
     }
 }
 
 impl Inner {
-    fn head(&self, key: &LaneKey) -> Option<(Waiting, Arc<Notify>)> {
-        let mut lanes = lock(&self.lanes);
-        let lane = lanes.get(key)?;
-        let head = lane
-            .queue
-            .front()
-            .map(|waiting| (waiting.clone(), Arc::clone(&lane.pushed)));
-        if head.is_none() {
-            lanes.remove(key);
-        }
-        head
-    }
-
-    fn advance(&self, key: &LaneKey) {
-        if let Some(lane) = lock(&self.lanes).get_mut(key) {
-            lane.queue.pop_front();
-        }
-    }
-
-    /// Whether something behind the first in the lane is such that `test` holds.
-    fn is_behind(&self, key: &LaneKey, test: impl Fn(&Job) -> bool) -> bool {
-        let lanes = lock(&self.lanes);
-        let mut behind = lanes
-            .get(key)
-            .into_iter()
-            .flat_map(|lane| lane.queue.iter().skip(1));
-        behind.any(|waiting| test(&waiting.job))
-    }
-
-    /// Whether a newer message of the same warning waits behind this one.
-    fn has_newer(&self, key: &LaneKey, job: &Job) -> bool {
-        self.is_behind(key, |behind| {
-            behind.chain == job.chain && behind.warning.identifier != job.warning.identifier
-        })
-    }
-
-    /// Tries until it is finished (`true`) or the outbox stops (`false`).
-    async fn deliver(&self, waiting: &Waiting, key: &LaneKey, pushed: &Notify) -> bool {
+    /// Tries until it is finished, makes room, or the outbox stops.
+    async fn deliver(&self, waiting: &Waiting, key: &LaneKey, pushed: &Notify) -> Turn {
         let job = &waiting.job;
         let mut attempts = job.attempts;
         loop {
             if self.stopping.is_cancelled() {
-                return false;
+                return Turn::Stopped;
             }
             if self.ledger.shared.flight.is_cancelled(job.delivery) {
                 return self.forget(job);
@@ -141,7 +59,12 @@ impl Inner {
             };
             let permits = tokio::select! {
                 permits = self.permits(&endpoint, channel) => permits,
-                () = self.stopping.cancelled() => return false,
+                () = self.stopping.cancelled() => return Turn::Stopped,
+            };
+            // the permits may have taken long
+            let endpoint = match self.way(job, attempts) {
+                Ok((endpoint, _)) => endpoint,
+                Err(why) => return self.finish(decision(job, attempts, Outcome::GaveUp, why)),
             };
             if !self.ledger.shared.flight.start(job.delivery).await {
                 return self.forget(job);
@@ -153,15 +76,20 @@ impl Inner {
                 return self.finish(tried.report);
             }
             self.report(tried.report);
-            if self.has_newer(key, job) {
-                let why = format!("a newer message took its place after {attempts} attempts");
+            if let Some(newer) = self.superseded(key, job) {
+                let why = format!("{newer} took its place after {attempts} attempts");
                 return self.finish(decision(job, attempts, Outcome::Superseded, why));
             }
-            let own = || self.config.wait(attempts, fastrand::f64());
-            let wait = tried.after.unwrap_or_else(own);
-            let pause = self.pause((job, pushed), key, (wait, tried.after.is_some()));
+            if self.lets_pass(key, job) {
+                return Turn::Later { attempts };
+            }
+            // the other side may lengthen our own wait, not shorten it
+            let own = self.config.wait(attempts, fastrand::f64());
+            let asked_for = tried.after.filter(|after| *after > own);
+            let wait = (asked_for.unwrap_or(own), asked_for.is_some());
+            let pause = self.pause((job, pushed), key, wait);
             if !pause.await {
-                return false;
+                return Turn::Stopped;
             }
         }
     }
@@ -177,7 +105,7 @@ impl Inner {
         let began = Instant::now();
         loop {
             if self.is_behind(key, |_| true) {
-                wait = wait.min(POLITE).min(self.config.retry_cap);
+                wait = wait.min(self.config.polite).min(self.config.retry_cap);
             }
             let left = wait.saturating_sub(began.elapsed());
             tokio::select! {
@@ -274,16 +202,16 @@ impl Inner {
     }
 
     /// Reports the end of a delivery; the recorder forgets it once it is written.
-    fn finish(&self, report: Report) -> bool {
+    fn finish(&self, report: Report) -> Turn {
         self.report(report);
-        true
+        Turn::Finished
     }
 
     /// A withdrawn delivery: the ledger knows already.
-    fn forget(&self, job: &Job) -> bool {
+    fn forget(&self, job: &Job) -> Turn {
         self.ledger.shared.flight.leave(job.delivery);
         self.ledger.shared.metrics.outbox_changed(-1);
-        true
+        Turn::Finished
     }
 }
 

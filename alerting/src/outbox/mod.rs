@@ -11,6 +11,7 @@
 mod config;
 mod lane;
 mod order;
+mod place;
 mod record;
 
 use std::collections::HashMap;
@@ -27,7 +28,7 @@ pub use config::OutboxConfig;
 use crate::LedgerError;
 use crate::channel::Channel;
 use crate::ledger::{Job, Ledger, Report};
-use lane::{Lane, LaneKey, Waiting};
+use place::{Lane, LaneKey, Waiting};
 
 /// The running outbox.
 pub struct Outbox {

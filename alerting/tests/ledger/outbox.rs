@@ -265,6 +265,129 @@ async fn a_lapsed_warning_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_warning_that_lapses_while_it_waits_for_its_turn_is_not_sent() {
+    let mut server = Server::start(|_| Reply::Stall(Vec::new())).await;
+    let place = Place::new();
+    let ledger = place.open(&plans(std::slice::from_ref(&server.url))).await;
+    let config = OutboxConfig {
+        per_host: 1,
+        attempt_timeout: Duration::from_millis(300),
+        ..fast()
+    };
+    let outbox = start(&ledger, config).await;
+    warn(&ledger, 1).await;
+    server.next().await;
+    let alert = apply(&ledger, vec![raise(2, "u-2", Orange)]).await.alerts[0].id;
+    let brief = IssueWarning {
+        expires: Some(citywatch_model::Duration::from_secs(60)),
+        ..IssueWarning::default()
+    };
+    let waiting = ledger.issue_warning(alert, &brief, &call()).await.unwrap();
+    for _ in 0..20 {
+        // until its lane stands before the host
+        tokio::task::yield_now().await;
+    }
+    place.pass(60);
+    let dead = settled(&ledger, waiting.id, &[DeliveryState::Dead]).await;
+    assert!(dead[0].detail.contains("lapsed"), "{}", dead[0].detail);
+    assert_eq!(dead[0].attempts, 0);
+    outbox.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_told_to_come_at_once_waits_all_the_same() {
+    let server =
+        Server::start(|_| Reply::answer("503 Service Unavailable", "retry-after: 0\r\n", "busy"))
+            .await;
+    let place = Place::new();
+    let ledger = place.open(&plans(std::slice::from_ref(&server.url))).await;
+    let own = Duration::from_millis(200);
+    let config = OutboxConfig {
+        retry_base: own,
+        retry_cap: own,
+        ..OutboxConfig::default()
+    };
+    let outbox = start(&ledger, config).await;
+    let began = std::time::Instant::now();
+    let entry = warn(&ledger, 1).await;
+    until("three attempts", async || {
+        (all(&ledger, entry.id).await[0].attempts >= 3).then_some(())
+    })
+    .await;
+    assert!(began.elapsed() >= own, "half of each of two waits is fixed");
+    outbox.stop().await;
+}
+
+#[tokio::test]
+async fn of_many_attempts_the_first_and_the_newest_are_kept() {
+    let count = AtomicUsize::new(0);
+    let server = Server::start(move |_| {
+        if count.fetch_add(1, Ordering::SeqCst) < 149 {
+            busy()
+        } else {
+            ok()
+        }
+    })
+    .await;
+    let place = Place::new();
+    let ledger = place.open(&plans(std::slice::from_ref(&server.url))).await;
+    let soon = Duration::from_millis(1);
+    let config = OutboxConfig {
+        retry_base: soon,
+        retry_cap: soon,
+        ..OutboxConfig::default()
+    };
+    let outbox = start(&ledger, config).await;
+    let entry = warn(&ledger, 1).await;
+    let delivered = settled(&ledger, entry.id, &[DeliveryState::Delivered]).await;
+    assert_eq!(delivered[0].attempts, 150);
+    let log = detail(&ledger, delivered[0].id).await.log;
+    let numbers: Vec<i64> = log.iter().map(|row| row.number).collect();
+    assert_eq!(numbers, (1..=20).chain(51..=150).collect::<Vec<i64>>());
+    outbox.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_another_name_at_the_same_address_is_still_reached() {
+    let back = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&back);
+    let server = Server::start(move |_| {
+        if seen.load(Ordering::SeqCst) {
+            ok()
+        } else {
+            busy()
+        }
+    })
+    .await;
+    let of = |department: &str, contact: &str| {
+        format!(
+            "departments:\n  - {{ id: {department}, contacts: [{{ name: {contact}, channels: [{{ kind: webhook, url: '{}' }}] }}] }}\n\
+             plans:\n  - {{ id: default, levels: {{ blue: {{ tell: [{department}] }} }} }}\n",
+            server.url
+        )
+    };
+    let place = Place::new();
+    let ledger = place.open(&of("pumps", "Zhang")).await;
+    let outbox = start(&ledger, fast()).await;
+    let entry = warn(&ledger, 1).await;
+    for (department, contact) in [("pumps", "Li"), ("water", "Li")] {
+        let plans = of(department, contact);
+        let directory = citywatch_alerting::directory::read_directory("plans.yaml", &plans);
+        ledger.set_directory(Arc::new(directory.unwrap()));
+        let before = all(&ledger, entry.id).await[0].attempts;
+        until("it is still tried", async || {
+            let now = all(&ledger, entry.id).await.remove(0);
+            assert_eq!(now.state, DeliveryState::Sending, "{}", now.detail);
+            (now.attempts > before + 1).then_some(())
+        })
+        .await;
+    }
+    back.store(true, Ordering::SeqCst);
+    settled(&ledger, entry.id, &[DeliveryState::Delivered]).await;
+    outbox.stop().await;
+}
+
+#[tokio::test]
 async fn a_withdrawal_reaches_exactly_those_who_may_have_it() {
     let good = Server::start(|_| ok()).await;
     let mut failing = Server::start(|request| {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use citywatch_alerting::ledger::{
-    AlertFilter, AlertState, Contents, Epoch, IssueWarning, NewVersion, Part, PartText, sha256,
+    AlertFilter, AlertState, Contents, Epoch, IssueWarning, NewVersion, Part, PartText,
+    RuleVersion, sha256,
 };
 use citywatch_alerting::{Ledger, LedgerError};
-use citywatch_model::{Level, Mode, RuleInfo};
+use citywatch_model::{Level, Mode, RuleInfo, name};
 use serde_json::json;
 
 use crate::support::{Place, call, clear, raise, relevel};
@@ -151,6 +152,83 @@ async fn what_was_open_when_a_rule_went_on_trial_stays_and_warns_no_more() {
     assert!(!alert.shadow && alert.level == Level::Orange && alert.warning.is_none());
     assert_eq!(ledger.summary().await.unwrap().warnings, 0);
     assert_eq!(count(&ledger, false).await, 1);
+}
+
+fn lit(position: u64) -> Epoch {
+    Epoch {
+        position,
+        clock: citywatch_model::Time::MIN,
+        changes: Vec::new(),
+        lit: vec![Arc::new(crate::support::rule_info(name(
+            "flood.underpass-depth",
+        )))],
+    }
+}
+
+#[tokio::test]
+async fn what_grew_worse_on_trial_is_told_when_the_rule_is_live_again() {
+    let place = Place::new();
+    let ledger = place.open(AUTOMATIC).await;
+    book(&ledger, in_mode(raise(1, "u-1", Level::Orange), Mode::Live)).await;
+    book(
+        &ledger,
+        in_mode(relevel(2, "u-1", Level::Red), Mode::Shadow),
+    )
+    .await;
+    assert_eq!(
+        ledger.alert(1).await.unwrap().alert.warned,
+        Some(Level::Orange)
+    );
+    let applied = ledger.apply(lit(3)).await.unwrap();
+    assert_eq!(applied.alerts[0].warned, Some(Level::Red));
+    assert_eq!(
+        events(&ledger).await[3..],
+        ["warning.updated"],
+        "it was raised before"
+    );
+    // on trial and back once more: the warning in force says enough
+    assert_eq!(ledger.apply(lit(4)).await.unwrap().alerts.len(), 0);
+    assert_eq!(ledger.alert(1).await.unwrap().warnings.len(), 2);
+}
+
+#[tokio::test]
+async fn what_lapses_while_the_rule_is_on_trial_is_not_renewed() {
+    let place = Place::new();
+    let ledger = place.open(AUTOMATIC).await;
+    book(&ledger, in_mode(raise(1, "u-1", Level::Orange), Mode::Live)).await;
+    ledger.acknowledge(1, "", &call()).await.unwrap();
+    let rule = RuleVersion {
+        version: 2,
+        sha256: None,
+        derived_sha256: None,
+        mode: Mode::Shadow,
+        since: 1,
+    };
+    let (mut contents, texts) = contents("rules: []");
+    contents.rules = [(name("flood.underpass-depth"), rule)].into();
+    let (asked, change) = (json!({}), json!({}));
+    let new = NewVersion {
+        id: 1,
+        contents,
+        texts: &texts,
+        act: "mode",
+        asked: &asked,
+        reason: "works",
+        change: &change,
+    };
+    ledger.add_version(&new, &call()).await.unwrap();
+    place.pass(86_400);
+    assert_eq!(ledger.lapse().await.unwrap(), 1);
+    let detail = ledger.alert(1).await.unwrap();
+    assert_eq!((detail.warnings.len(), detail.alert.warned), (1, None));
+    assert!(detail.alert.needs_attention, "a person looks");
+    // live again: what it sees is told
+    ledger.apply(lit(2)).await.unwrap();
+    let detail = ledger.alert(1).await.unwrap();
+    assert_eq!(
+        (detail.warnings.len(), detail.alert.warned),
+        (2, Some(Level::Orange))
+    );
 }
 
 fn contents(text: &str) -> (Contents, BTreeMap<String, String>) {

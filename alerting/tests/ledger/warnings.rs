@@ -1,14 +1,16 @@
 //! Warnings: one click, what follows, what plans do by themselves.
 
+use std::sync::Arc;
+
 use crate::support::*;
-use citywatch_alerting::Ledger;
 use citywatch_alerting::ledger::{
-    Answer, AnswerWord, Call, Delivery, DeliveryFilter, DeliveryState, IssueWarning, WarningEntry,
-    WarningState,
+    AlertFilter, Answer, AnswerWord, Call, Condition, Delivery, DeliveryFilter, DeliveryState,
+    IssueWarning, WarningEntry, WarningState,
 };
 use citywatch_alerting::warning::{Status, WarningKind};
+use citywatch_alerting::{Ledger, directory};
 use citywatch_model::Level::{Blue, Orange, Red, Yellow};
-use citywatch_model::{Duration, Text};
+use citywatch_model::{Duration, RuleInfo, Text, name};
 
 const PLANS: &str = "
 departments:
@@ -418,6 +420,136 @@ async fn automatic_plans_warn_update_and_lift() {
             .iter()
             .all(|delivery| delivery.state == DeliveryState::Queued)
     );
+}
+
+#[tokio::test]
+async fn a_mended_name_makes_nobody_a_second_recipient() {
+    let place = Place::new();
+    let ledger = place.open(PLANS).await;
+    let alert = apply(&ledger, vec![raise(1, "u-1", Orange)]).await.alerts[0].id;
+    let first = ledger
+        .issue_warning(alert, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    let mended = PLANS
+        .replace("en: Water }", "en: Water Bureau }")
+        .replace("王伟", "李明");
+    let mended = directory::read_directory("plans.yaml", &mended).unwrap();
+    ledger.set_directory(Arc::new(mended));
+    let expected = [
+        "traffic/ webhook queued",
+        "water/ cap_mqtt queued",
+        "water/李明 webhook queued",
+    ];
+    let update = ledger
+        .update_warning(first.id, &IssueWarning::default(), &call())
+        .await
+        .unwrap()
+        .id;
+    assert_eq!(deliveries(&ledger, update).await, expected);
+    let told = ledger
+        .warning(&update.to_string())
+        .await
+        .unwrap()
+        .deliveries;
+    let names = told
+        .iter()
+        .map(|row| row.recipient.department_name.en.as_str());
+    assert_eq!(names.filter(|name| *name == "Water Bureau").count(), 2);
+    let lifting = ledger
+        .lift_warning(update, &IssueWarning::default(), &call())
+        .await
+        .unwrap()
+        .id;
+    assert_eq!(deliveries(&ledger, lifting).await, expected);
+}
+
+#[tokio::test]
+async fn a_corrected_hazard_changes_who_is_told() {
+    let plans = "
+departments:
+  - { id: gas, channels: [{ kind: webhook, url: 'http://127.0.0.1:1/gas' }] }
+  - { id: flood, channels: [{ kind: webhook, url: 'http://127.0.0.1:1/flood' }] }
+plans:
+  - { id: gas, hazard: gas, levels: { orange: { tell: [gas], automatic: true } } }
+  - { id: flood, hazard: flood, levels: { orange: { tell: [flood], automatic: true } } }
+";
+    let place = Place::new();
+    let ledger = place.open(plans).await;
+    let mut wrong = raise(1, "u-1", Orange);
+    wrong.rule = Arc::new(RuleInfo {
+        hazard: name("gas"),
+        source: "a draft".to_owned(),
+        ..RuleInfo::clone(&wrong.rule)
+    });
+    apply(&ledger, vec![wrong]).await;
+    assert_eq!(deliveries(&ledger, 1).await, ["gas/ webhook queued"]);
+    let alert = apply(&ledger, vec![relevel(2, "u-1", Red)])
+        .await
+        .alerts
+        .remove(0);
+    assert_eq!(alert.source, "Beijing practice, closed at 27 cm");
+    assert_eq!(
+        deliveries(&ledger, 2).await,
+        ["flood/ webhook queued", "gas/ webhook queued"],
+        "whoever was told hears how it goes on"
+    );
+    let filter = AlertFilter {
+        hazard: Some("flood".to_owned()),
+        ..AlertFilter::default()
+    };
+    assert_eq!(ledger.alerts(&filter).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn the_end_of_a_danger_also_ends_warnings_on_alerts_that_were_closed_during_it() {
+    for restarted in [false, true] {
+        let place = Place::new();
+        let mut ledger = place.open(&automatic("")).await;
+        let closed = apply(&ledger, vec![raise(1, "u-1", Orange)]).await.alerts[0].id;
+        ledger
+            .close(closed, "pumps are there", true, &call())
+            .await
+            .unwrap();
+        let worse = apply(&ledger, vec![relevel(2, "u-1", Red)]).await.alerts[0].id;
+        assert_ne!(worse, closed);
+        let both = async |ledger: &Ledger| [state(ledger, 1).await, state(ledger, 2).await];
+        assert_eq!(both(&ledger).await, [WarningState::InForce; 2]);
+        if restarted {
+            ledger.shutdown().await.unwrap();
+            ledger = place.open(&automatic("")).await;
+        }
+        apply(&ledger, vec![clear(3, "u-1", Red)]).await;
+        assert_eq!(both(&ledger).await, [WarningState::Lifted; 2]);
+        let old = ledger.alert(closed).await.unwrap();
+        assert_eq!(
+            (old.alert.condition, old.alert.warning),
+            (Condition::Recovered, None)
+        );
+        assert_eq!(old.transitions.last().unwrap().kind, "clear");
+        // and a new breach is again of the newer one
+        let again = apply(&ledger, vec![raise(4, "u-1", Red)]).await.alerts;
+        assert_eq!(again[0].id, worse);
+    }
+}
+
+#[tokio::test]
+async fn a_warning_on_a_closed_alert_lapses_though_a_newer_alert_took_its_place() {
+    let place = Place::new();
+    let ledger = place.open(&automatic("")).await;
+    let closed = apply(&ledger, vec![raise(1, "u-1", Orange)]).await.alerts[0].id;
+    ledger.close(closed, "seen", true, &call()).await.unwrap();
+    place.pass(60);
+    apply(&ledger, vec![relevel(2, "u-1", Red)]).await;
+    place.pass(6 * 3_600 - 60);
+    assert_eq!(ledger.lapse().await.unwrap(), 1);
+    assert_eq!(ledger.lapse().await.unwrap(), 0, "once");
+    let event = ledger.events_after(0, 99).await.unwrap().pop().unwrap();
+    assert_eq!(
+        (event.kind.as_str(), event.data["id"].as_i64()),
+        ("warning.expired", Some(1))
+    );
+    assert_eq!(ledger.alert(closed).await.unwrap().alert.warning, None);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What must hold of `[sms]` and `[mail]` together with the rest of the configuration, and of the plans that use them.
+//! What must hold of `[delivery]`, and of `[sms]` and `[mail]` together with the rest of the configuration, and of the plans that use them.
 //! Pure: nothing is read and nothing is sent.
 
 use std::net::IpAddr;
@@ -9,19 +9,22 @@ use citywatch_alerting::directory::Department;
 use citywatch_model::Duration as Span;
 
 use super::{Mail, MailSecurity, Sms};
-use crate::config::Config;
+use crate::config::{Config, Delivery};
 
 /// The outbox gives an attempt up after 30 s; what a channel waits for must end before.
 const LONGEST: Span = Span::from_secs(25);
 const SHORTEST: Span = Span::from_secs(1);
+/// With shorter waits between attempts an outage of the other side becomes a flood of them.
+const SHORTEST_WAIT: Span = Span::from_millis(100);
 
 /// What is wrong, and the text of the file at which to look for it.
 pub type Wrong = (String, String);
 
-/// What the types cannot say of both sections.
+/// What the types cannot say of these sections.
 pub fn judge(config: &Config) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     let mut say = |needle: &str, message: String| wrong.push((needle.to_owned(), message));
+    judge_delivery(&config.delivery, &mut say);
     if let Some(sms) = &config.sms {
         judge_sms(sms, &mut say);
     }
@@ -50,6 +53,26 @@ pub fn judge(config: &Config) -> Vec<Wrong> {
         }
     }
     wrong
+}
+
+fn judge_delivery(delivery: &Delivery, say: &mut dyn FnMut(&str, String)) {
+    if delivery.max_attempts == Some(0) {
+        say(
+            "max_attempts",
+            "`max_attempts` under [delivery] is 0, so nothing would ever be sent: write at least 1, or leave it out to try until the warning expires".to_owned(),
+        );
+    }
+    for (key, wait) in [
+        ("first_wait", delivery.first_wait),
+        ("longest_wait", delivery.longest_wait),
+    ] {
+        if wait < SHORTEST_WAIT {
+            say(
+                key,
+                format!("`{key}` under [delivery] is {wait}: it must be at least 100ms"),
+            );
+        }
+    }
 }
 
 fn judge_sms(sms: &Sms, say: &mut dyn FnMut(&str, String)) {

@@ -129,6 +129,111 @@ async fn a_new_warning_on_the_alert_takes_no_withdrawals_place() {
     outbox.stop().await;
 }
 
+/// A receiver that takes all but messages of the type `refused`.
+async fn refusing(refused: &'static str) -> Server {
+    Server::start(move |request| {
+        if kind_of(request) == refused {
+            busy()
+        } else {
+            ok()
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_new_warning_does_not_wait_behind_a_lifting_that_is_refused() {
+    let mut server = refusing("warning.lifted").await;
+    let place = Place::new();
+    let ledger = place.open(&plans(std::slice::from_ref(&server.url))).await;
+    let outbox = start(&ledger, fast()).await;
+    let blue = warn(&ledger, 1).await;
+    settled(&ledger, blue.id, &[DeliveryState::Delivered]).await;
+    apply(&ledger, vec![clear(2, "u-1", Orange)]).await;
+    let lifting = ledger
+        .lift_warning(blue.id, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    until("the lifting is tried and tried again", async || {
+        (all(&ledger, lifting.id).await[0].attempts > 3).then_some(())
+    })
+    .await;
+    apply(&ledger, vec![raise(3, "u-1", Red)]).await;
+    let red = ledger
+        .issue_warning(blue.alert, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    settled(&ledger, red.id, &[DeliveryState::Delivered]).await;
+    let older = all(&ledger, lifting.id).await.remove(0);
+    assert_eq!(older.state, DeliveryState::Cancelled);
+    let why = "a newer warning took its place after";
+    assert!(older.detail.starts_with(why), "{}", older.detail);
+    let mut last = String::new();
+    while server.waiting() > 0 {
+        last = kind_of(&server.next().await);
+    }
+    assert_eq!(last, "warning.issued", "no all-clear after it");
+    outbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_withdrawal_that_is_refused_lets_a_new_warning_pass_and_is_still_tried() {
+    let back = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&back);
+    let server = Server::start(move |request| {
+        if kind_of(request) == "warning.withdrawn" && !seen.load(Ordering::SeqCst) {
+            busy()
+        } else {
+            ok()
+        }
+    })
+    .await;
+    let place = Place::new();
+    let ledger = place.open(&plans(std::slice::from_ref(&server.url))).await;
+    let outbox = start(
+        &ledger,
+        OutboxConfig {
+            polite: Duration::from_millis(50),
+            ..fast()
+        },
+    )
+    .await;
+    let first = warn(&ledger, 1).await;
+    settled(&ledger, first.id, &[DeliveryState::Delivered]).await;
+    let withdrawal = ledger
+        .withdraw_warning(first.id, &withdrawn(), &call())
+        .await
+        .unwrap();
+    let red = ledger
+        .issue_warning(first.alert, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    settled(&ledger, red.id, &[DeliveryState::Delivered]).await;
+    let before = all(&ledger, withdrawal.id).await[0].attempts;
+    until("the withdrawal is tried behind it", async || {
+        (all(&ledger, withdrawal.id).await[0].attempts > before + 1).then_some(())
+    })
+    .await;
+    // what ends the new one passes too
+    let lifting = ledger
+        .lift_warning(red.id, &IssueWarning::default(), &call())
+        .await
+        .unwrap();
+    settled(&ledger, lifting.id, &[DeliveryState::Delivered]).await;
+    back.store(true, Ordering::SeqCst);
+    settled(&ledger, withdrawal.id, &[DeliveryState::Delivered]).await;
+    let numbers = detail(&ledger, all(&ledger, withdrawal.id).await[0].id)
+        .await
+        .log;
+    assert!(
+        (1..)
+            .zip(&numbers)
+            .all(|(number, row)| row.number == number),
+        "no attempt is lost or counted twice: {numbers:?}"
+    );
+    outbox.stop().await;
+}
+
 #[tokio::test]
 async fn a_pause_that_was_asked_for_ends_when_something_newer_waits() {
     let asked = Arc::new(AtomicUsize::new(0));
