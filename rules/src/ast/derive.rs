@@ -12,7 +12,9 @@ pub struct Derive {
     pub id: Name,
     /// What it measures.
     pub measurement: Name,
-    /// In which unit.
+    /// In which unit. What an expression adds or subtracts is converted to it; under `*` or `/` a reading comes as it was
+    /// sent unless it is of the series' own measurement, and a sum in this unit if one of its inputs is, else in that of
+    /// its first input.
     pub unit: Name,
     /// `where:` of the sensors that it is made at or from, as in a rule.
     pub selector: Vec<(Name, Vec<Name>)>,

@@ -158,6 +158,41 @@ fn what_is_added_comes_in_one_unit() {
     assert_eq!(counts.unit_errors, 1);
 }
 
+#[test]
+fn a_sum_under_a_factor_that_has_the_series_measurement_comes_in_its_unit() {
+    let mean = "{ id: d, measurement: m, unit: m, value: \"(sensor(p, m) + sensor(q, m)) / 2\" }";
+    let over = "where: { sensor: d }, levels: { blue: value >= 10 }";
+    for (inputs, expected) in [
+        // 1.4 m, not 140
+        ("00:01 p m=150[cm] | 00:01 q m=130[cm]", ""),
+        ("00:01 p m=1200[cm] | 00:01 q m=14[m]", "00:01 d raise blue"),
+        ("00:01 p m=14[m] | 00:01 q m=1200[cm]", "00:01 d raise blue"),
+    ] {
+        check_with(&[mean], over, inputs, expected);
+    }
+    let counts = check_with(&[mean], over, "00:01 p m=1[kg] | 00:01 q m=1[kg]", "");
+    assert_eq!(counts.unit_errors, 1);
+    let mixed =
+        "{ id: d, measurement: m, unit: m, value: \"(sensor(p, fin) - sensor(q, m)) * 1\" }";
+    check_with(
+        &[mixed],
+        over,
+        "00:01 p fin=1000[cm] | 00:01 q m=100[cm] | 00:02 p fin=1000[cm] | 00:02 q m=-100[cm]",
+        "00:02 d raise blue",
+    );
+}
+
+#[test]
+fn a_forecast_comes_in_the_unit_of_the_series() {
+    check_with(
+        &["{ id: d, measurement: m, unit: m, value: \"forecast(fin, 1h, 2h)\" }"],
+        OVER,
+        "00:00 a fin=100[cm] | 00:30 a fin=200[cm] | 01:00 a fin=300[cm] | 01:30 a fin=1000[cm]",
+        // 10 m and its slope
+        "01:30 a raise blue",
+    );
+}
+
 const NET: &str =
     "{ id: net, measurement: m, value: \"sensor(p, flow) + sensor(q, flow) - sensor(s, out)\" }";
 

@@ -98,7 +98,8 @@ struct Sum<'a> {
 }
 
 impl Sum<'_> {
-    /// What is added comes in the unit of the series, or where there is none, in that of the first that has one.
+    /// What is added comes in the unit of the series, under a factor too if something of it measures the same; else in
+    /// that of the first that has one.
     fn number(&self, expression: &Expression, unit: Name) -> Option<f64> {
         use citywatch_rules::ast::Arithmetic::{Add, Divide, Multiply, Subtract};
         let nothing = citywatch_model::name("");
@@ -109,8 +110,16 @@ impl Sum<'_> {
                 let unit = match operator {
                     Multiply | Divide => nothing,
                     Add | Subtract if unit == nothing => {
-                        let mut units = self.units(expression).into_iter();
-                        units.find(|unit| *unit != nothing).unwrap_or(nothing)
+                        let units = self.units(expression);
+                        let own = |(measurement, _): &(Name, Name)| {
+                            *measurement == self.derive.measurement
+                        };
+                        if self.derive.unit != nothing && units.iter().any(own) {
+                            self.derive.unit
+                        } else {
+                            let mut units = units.into_iter().map(|(_, unit)| unit);
+                            units.find(|unit| *unit != nothing).unwrap_or(nothing)
+                        }
                     }
                     Add | Subtract => unit,
                 };
@@ -144,15 +153,19 @@ impl Sum<'_> {
         }
     }
 
-    /// Of what is added, in order.
-    fn units(&self, expression: &Expression) -> Vec<Name> {
+    /// Measurements and units of what is added, in order.
+    fn units(&self, expression: &Expression) -> Vec<(Name, Name)> {
         use citywatch_rules::ast::Arithmetic::{Add, Subtract};
         match expression {
             Expression::Negate(inner) => self.units(inner),
             Expression::Arithmetic(left, Add | Subtract, right) => {
                 [self.units(left), self.units(right)].concat()
             }
-            leaf => self.leaf(leaf).into_iter().map(|(_, unit)| unit).collect(),
+            Expression::Remote(_, measurement) | Expression::Newest(measurement) => {
+                let unit = self.leaf(expression).map(|(_, unit)| unit);
+                unit.map(|unit| (*measurement, unit)).into_iter().collect()
+            }
+            _ => Vec::new(),
         }
     }
 }

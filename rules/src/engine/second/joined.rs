@@ -158,8 +158,9 @@ struct Inputs<'a> {
 
 impl Inputs<'_> {
     /// What `expression` comes to: `None` where it is no number, such as a division by zero. What is added or
-    /// subtracted comes in one unit, that of the series where nothing else is done; a factor comes as it is. Else the
-    /// number of the input that does not convert, and the unit that it should have.
+    /// subtracted comes in one unit: that of the series where nothing else is done or the sum has an input that measures
+    /// what the series does, else that of the first input. A factor comes as it is. Else the number of the input that
+    /// does not convert, and the unit that it should have.
     fn evaluated(
         &self,
         expression: &Expression,
@@ -171,7 +172,7 @@ impl Inputs<'_> {
             Expression::Arithmetic(left, operator, right) => {
                 let wanted = match operator {
                     Arithmetic::Add | Arithmetic::Subtract if wanted.is_empty() => {
-                        self.unit(expression)
+                        self.unit_of_sum(expression)
                     }
                     Arithmetic::Add | Arithmetic::Subtract => wanted,
                     Arithmetic::Multiply | Arithmetic::Divide => Name::default(),
@@ -201,23 +202,16 @@ impl Inputs<'_> {
         }
     }
 
-    /// The unit that the first input of a sum has.
-    fn unit(&self, expression: &Expression) -> Name {
-        match expression {
-            Expression::Negate(inner) => self.unit(inner),
-            Expression::Arithmetic(left, Arithmetic::Add | Arithmetic::Subtract, right) => {
-                let unit = self.unit(left);
-                if unit.is_empty() {
-                    self.unit(right)
-                } else {
-                    unit
-                }
-            }
-            leaf => {
-                let reading = self.number(leaf).map(|number| self.readings[number]);
-                reading.map_or_else(Name::default, |(_, (_, unit))| unit)
-            }
+    /// The unit that a sum under a factor comes in.
+    fn unit_of_sum(&self, sum: &Expression) -> Name {
+        let numbers = sum.addends().into_iter();
+        let numbers: Vec<usize> = numbers.filter_map(|leaf| self.number(leaf)).collect();
+        let (own, unit) = self.series;
+        if !unit.is_empty() && numbers.iter().any(|number| self.inputs[*number].1 == own) {
+            return unit;
         }
+        let mut units = numbers.iter().map(|number| self.readings[*number].1.1);
+        units.find(|unit| !unit.is_empty()).unwrap_or_default()
     }
 
     /// Which input a leaf of the expression is.
