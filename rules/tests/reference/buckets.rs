@@ -44,7 +44,7 @@ pub fn joined(
     // where the series is made, and the inputs there
     let inputs = |sensor: Name| match &derive.method {
         Method::Each { inputs, .. } => {
-            let here = world.selected(&derive.selector, sensor) && world.spoke(sensor, inputs[0]);
+            let here = world.selected(&derive.selector, sensor);
             let inputs = inputs.iter().map(|input| (sensor, *input));
             (sensor, inputs.filter(|_| here).collect())
         }
@@ -58,8 +58,17 @@ pub fn joined(
             let series = (observation.sensor, one.measurement);
             if inputs.contains(&series) {
                 let time = observation.time.millis();
+                let at = bucket(time, align);
+                if state
+                    .emitted
+                    .get(&subject)
+                    .is_some_and(|emitted| at <= *emitted)
+                {
+                    continue;
+                }
                 state.heard.push((series, time, (one.value, one.unit)));
-                let found = (subject, bucket(time, align), inputs.clone());
+                state.waiting.entry(subject).or_default().insert(at);
+                let found = (subject, at, inputs.clone());
                 if !buckets.contains(&found) {
                     buckets.push(found);
                 }
@@ -87,8 +96,30 @@ pub fn joined(
             let number = number.filter(|number| number.is_finite());
             made.extend(observation(world, derive, subject, at, number));
         }
+        give_up(state, (subject, &inputs), align);
     }
     made
+}
+
+/// Of more buckets than may wait for an input the oldest are forgotten, and all before one that was emitted.
+fn give_up(
+    state: &mut State,
+    (subject, inputs): (Name, &[(Name, Name)]),
+    align: Option<citywatch_model::Duration>,
+) {
+    let most = if inputs.iter().all(|(sensor, _)| *sensor == subject) {
+        16
+    } else {
+        1_000
+    };
+    let emitted = state.emitted.get(&subject).copied().unwrap_or(i64::MIN);
+    let waiting = state.waiting.entry(subject).or_default();
+    waiting.retain(|at| *at > emitted);
+    while waiting.len() > most {
+        let gone = waiting.pop_first();
+        let stays = |time: i64| Some(bucket(time, align)) != gone;
+        (state.heard).retain(|(series, time, _)| !inputs.contains(series) || stays(*time));
+    }
 }
 
 struct Sum<'a> {
