@@ -135,11 +135,7 @@ impl Bundle {
         self.place_in(series, citywatch_rules::derive_places)
     }
 
-    fn place_in(
-        &self,
-        wanted: &str,
-        places: fn(&str) -> Vec<(Name, Range<usize>)>,
-    ) -> (String, Option<u32>) {
+    fn place_in(&self, wanted: &str, places: fn(&str) -> Places) -> (String, Option<u32>) {
         let rules = self.files.iter().filter(|file| file.part == Part::Rules);
         let mut holding = rules.filter_map(|file| {
             let places = places(&file.text);
@@ -161,6 +157,9 @@ fn sources(files: &[BundleFile], name: impl Fn(&BundleFile) -> &String) -> Vec<R
         })
         .collect()
 }
+
+/// Rules or series of a file, with their bytes.
+type Places = Vec<(Name, Range<usize>)>;
 
 struct Reader {
     mistakes: Vec<Mistake>,

@@ -96,7 +96,11 @@ pub fn joined(
             let number = number.filter(|number| number.is_finite());
             made.extend(observation(world, derive, subject, at, number));
         }
-        give_up(state, (subject, &inputs), align);
+        let most = match derive.method {
+            Method::Each { .. } => 16,
+            _ => 1_000,
+        };
+        give_up(state, (subject, &inputs), align, most);
     }
     made
 }
@@ -106,12 +110,8 @@ fn give_up(
     state: &mut State,
     (subject, inputs): (Name, &[(Name, Name)]),
     align: Option<citywatch_model::Duration>,
+    most: usize,
 ) {
-    let most = if inputs.iter().all(|(sensor, _)| *sensor == subject) {
-        16
-    } else {
-        1_000
-    };
     let emitted = state.emitted.get(&subject).copied().unwrap_or(i64::MIN);
     let waiting = state.waiting.entry(subject).or_default();
     waiting.retain(|at| *at > emitted);
