@@ -178,7 +178,10 @@ impl Pipeline {
         let book = thread("alert book", &ending, move || {
             runtime.block_on(book.keep(epoch_inbox, known));
         })?;
-        let saver = thread("saver", &ending, move || save(&setup.saved, &to_save))?;
+        let space = journal.free_space();
+        let saver = thread("saver", &ending, move || {
+            save(&setup.saved, &space, &to_save);
+        })?;
         let source = journal.clone();
         let history = tokio::spawn(async move {
             if let Err(error) = history.follow(&source).await {

@@ -256,6 +256,55 @@ fn rules_that_no_registered_sensor_feeds_are_warned_of() {
 }
 
 #[test]
+fn a_sum_under_a_factor_that_does_not_come_in_the_unit_of_its_series_is_warned_of() {
+    let series = |id: &str, more: &str, value: &str| {
+        format!("  - {{ id: {id}, measurement: net, {more}value: '{value}' }}\n")
+    };
+    let derived = [
+        series("s-sum", "unit: m, ", "sensor(a, level) - sensor(b, level)"),
+        series(
+            "s-factor",
+            "unit: m, ",
+            "(sensor(a, level) + 2 - sensor(b, level)) / 2",
+        ),
+        series(
+            "s-inner",
+            "unit: m, ",
+            "1 - 2 * -(3 * (sensor(a, level) + sensor(b, level)))",
+        ),
+        series(
+            "s-own",
+            "unit: m, ",
+            "(sensor(a, level) + sensor(b, net)) / 2",
+        ),
+        series("s-as-sent", "", "(sensor(a, level) + sensor(b, level)) / 2"),
+        series(
+            "s-ratio",
+            "unit: \"%\", ",
+            "(sensor(a, level) - sensor(b, level)) / sensor(b, level) * 100",
+        ),
+        series("s-by-hand", "unit: m, ", "sensor(a, level) * 0.01"),
+    ];
+    let rules = "rules:\n  - { id: t.net, measurement: net, levels: { red: value >= 3 } }\n";
+    let rules = format!("derive:\n{}{rules}", derived.concat());
+    let files = [
+        ("plans.yaml", "plans: []\n"),
+        ("rules.yaml", &*rules),
+        ("sensors.csv", "sensor_id\n"),
+    ];
+    let output = check(&files, BUNDLE);
+    let warnings = text(&output.stderr);
+    assert!(output.status.success(), "{warnings}");
+    for told in [
+        "rules.yaml:3: the derived series `s-factor` adds under a factor, and there it adds in the unit that the sensors send, not in m",
+        "rules.yaml:4: the derived series `s-inner`",
+    ] {
+        assert!(warnings.contains(told), "{told}: {warnings}");
+    }
+    assert_eq!(warnings.matches("warning: ").count(), 2, "{warnings}");
+}
+
+#[test]
 fn wrong_usage_ends_with_2() {
     for arguments in [&["backtest"][..], &["fly"], &["backtest", "--workers", "0"]] {
         assert_eq!(

@@ -26,7 +26,7 @@ pub use intake::{
     Accepted, Door, Form, Intake, IntakeConfig, IntakeError, MAX_NAME_BYTES, MAX_NEW_NAMES,
     MAX_SENSOR_BYTES, MAX_UNKNOWN_SENSORS, Message, UnknownSensor,
 };
-pub use journal::{BLOCK_RECORDS, Journal, JournalConfig, JournalError, Reader};
+pub use journal::{BLOCK_RECORDS, FreeSpace, Journal, JournalConfig, JournalError, Reader};
 pub use rejected::{
     KEPT_PAYLOAD_BYTES, KEPT_REJECTIONS, Reason, RejectedPayload, Rejection, payload_text,
 };

@@ -11,7 +11,7 @@ use citywatch_model::{
 use crate::ast::RuleSet;
 use crate::engine::Counts;
 use crate::engine::core::Control;
-use crate::engine::counts::Tally;
+use crate::engine::counts::{NAMED_IN_SUMMARY, Tally};
 use crate::epoch::{Epoch, Shared};
 use crate::parallel::{Engine, EngineError};
 
@@ -197,7 +197,7 @@ impl Findings {
             raised: kind(TransitionKind::Raise),
             changed: kind(TransitionKind::Change),
             cleared: kind(TransitionKind::Clear),
-            counts: self.tally.newest(),
+            counts: self.tally.newest(NAMED_IN_SUMMARY),
             ..read.clone()
         }
     }

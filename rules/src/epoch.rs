@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Counts;
 use crate::engine::core::{Control, Core, Reached};
-use crate::engine::counts::Tally;
+use crate::engine::counts::{NAMED_IN_EPOCH, Tally};
 use crate::engine::second::{First, Second, in_order};
 use crate::engine::snapshot::{CoreSections, Snapshot};
 
@@ -180,7 +180,7 @@ impl Epoch {
             }
         }
         tally.add(second.take_counts());
-        epoch.counts = tally.newest();
+        epoch.counts = tally.newest(NAMED_IN_EPOCH);
         // all of them, or it would not be the whole state
         if let (Some(reached), Some(states)) = (reached, states.into_iter().collect()) {
             epoch.snapshot = Snapshot::composed(reached, second, states);

@@ -16,8 +16,8 @@ pub mod units;
 pub use backtest::{Setup, Summary, backtest};
 pub use citywatch_model::RuleSource;
 pub use engine::{
-    Counts, Snapshot, SnapshotError, SnapshotHead, Stage, UnitError, Unjudged, UnjudgedWhy,
-    WeatherError,
+    Counts, Incomplete, Snapshot, SnapshotError, SnapshotHead, Stage, UnitError, Unjudged,
+    UnjudgedWhy, WeatherError,
 };
 pub use epoch::{Epoch, OnEpoch};
 pub use in_force::compile_in_force;

@@ -34,7 +34,7 @@ use alerts::AlertBook;
 use departments::Teller;
 use lanes::{Lane, Shared};
 use noise::RuleNames;
-use report::{DataRead, WrongUnit};
+use report::{DataRead, IncompleteSeries, WrongUnit};
 use score::Evidence;
 use seen::Seen;
 
@@ -211,6 +211,13 @@ fn data(summary: Summary, sensors: usize) -> DataRead {
         wanted: error.wanted,
         times: error.times,
     });
+    let incomplete = counts.incomplete_newest.into_iter();
+    let incomplete = incomplete.map(|incomplete| IncompleteSeries {
+        series: incomplete.series,
+        sensor: incomplete.sensor,
+        measurement: incomplete.measurement,
+        times: incomplete.times,
+    });
     DataRead {
         first: summary.first,
         last: summary.last,
@@ -224,6 +231,8 @@ fn data(summary: Summary, sensors: usize) -> DataRead {
         implausible: counts.implausible,
         unit_errors: counts.unit_errors,
         wrong_units: wrong_units.collect(),
+        incomplete: counts.incomplete,
+        incomplete_series: incomplete.collect(),
         unseen: Vec::new(),
     }
 }

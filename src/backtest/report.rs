@@ -63,6 +63,10 @@ pub struct DataRead {
     pub unit_errors: u64,
     /// The newest of those.
     pub wrong_units: Vec<WrongUnit>,
+    /// Event times that derived series gave up, because too many newer ones waited for an input as well.
+    pub incomplete: u64,
+    /// The newest of those.
+    pub incomplete_series: Vec<IncompleteSeries>,
     /// What rules wait for and no reading brought.
     pub unseen: Vec<Unseen>,
 }
@@ -122,6 +126,22 @@ pub struct WrongUnit {
     #[schema(value_type = String)]
     pub wanted: Name,
     /// How often.
+    pub times: u64,
+}
+
+/// A derived series whose inputs do not come for the same event time.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct IncompleteSeries {
+    /// The derived series.
+    #[schema(value_type = String)]
+    pub series: Name,
+    /// Whose input did not come.
+    #[schema(value_type = String)]
+    pub sensor: Name,
+    /// The input.
+    #[schema(value_type = String)]
+    pub measurement: Name,
+    /// For how many event times.
     pub times: u64,
 }
 

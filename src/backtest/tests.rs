@@ -118,6 +118,30 @@ fn every_set_of_rules_sees_the_same_readings_however_many_workers_run() {
 }
 
 #[test]
+fn inputs_that_never_meet_are_told_with_what_to_do() {
+    let rules = compile(
+        "derive:\n  - { id: net, measurement: n, value: m - out }\nrules:\n  - { id: t, measurement: n, levels: { red: value >= 3 } }\n",
+    );
+    let mut observations = readings(
+        &(0..20)
+            .map(|minute| format!("a 00:{minute:02} 5\n"))
+            .collect::<String>(),
+    );
+    for observation in observations.iter_mut().skip(1).step_by(2) {
+        observation.values[0].measurement = name("out");
+    }
+    let report = replay(&task(&rules, &Registry::default()), &observations);
+    assert_eq!(report.data.incomplete, 4);
+    let text = report.to_string();
+    for told in [
+        "4 event times for which a derived series lacked an input",
+        "  net: out of a lacked 2 times; if its inputs come at different times, give the series `align`",
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+}
+
+#[test]
 fn whoever_takes_the_transitions_may_end_the_backtest() {
     let (rules, registry) = (rules(&[("t.high", "value >= 3")]), Registry::default());
     let mut task = task(&rules, &registry);

@@ -122,6 +122,10 @@ fn data_faults(f: &mut Formatter<'_>, data: &DataRead) -> fmt::Result {
             data.unit_errors,
             "readings in a unit that a rule cannot convert, not shown to it",
         ),
+        (
+            data.incomplete,
+            "event times for which a derived series lacked an input until it gave them up",
+        ),
     ] {
         if count > 0 {
             writeln!(f, "{count} {what}")?;
@@ -132,6 +136,13 @@ fn data_faults(f: &mut Formatter<'_>, data: &DataRead) -> fmt::Result {
             f,
             "  {}: {} sends {} in `{}`, the rule wants `{}`, {} times",
             wrong.rule, wrong.sensor, wrong.measurement, wrong.unit, wrong.wanted, wrong.times
+        )?;
+    }
+    for lacking in &data.incomplete_series {
+        writeln!(
+            f,
+            "  {}: {} of {} lacked {} times; if its inputs come at different times, give the series `align`",
+            lacking.series, lacking.measurement, lacking.sensor, lacking.times
         )?;
     }
     Ok(())

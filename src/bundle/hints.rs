@@ -1,35 +1,95 @@
-//! What in a bundle is lawful and yet mostly a slip: rules that no registered sensor feeds, and names that the registry
-//! does not hold. Sensors may speak without being registered, so none of it is a mistake, and an empty registry says nothing.
+//! What in a bundle is lawful and yet mostly a slip: rules that no registered sensor feeds, names that the registry does
+//! not hold, and sums of derived series that do not come in their unit. Sensors may speak without being registered, so
+//! none of it is a mistake, and an empty registry says nothing of rules.
 
 use citywatch_model::{Mode, Name};
-use citywatch_rules::ast::{Method, Rule};
+use citywatch_rules::ast::{Arithmetic, Derive, Expression, Method, Rule};
 
 use super::{Bundle, Mistake};
 use crate::selection::selects;
 
-/// One hint for each of them, with the place of the rule.
+/// One hint for each of them, with the place of the rule or series.
 pub fn hints(bundle: &Bundle) -> Vec<Mistake> {
+    let mut hints = Vec::new();
+    for derive in &bundle.rules.derived {
+        if let Some(message) = of_series(derive) {
+            let place = bundle.place_of_series(derive.id.as_str());
+            hints.push(hint(&place, &message));
+        }
+    }
     if bundle.registry.sensors.is_empty() {
-        return Vec::new();
+        return hints;
     }
     let rules = bundle.rules.rules.iter();
     let rules = rules.filter(|rule| rule.info.mode != Mode::Off);
-    let mut hints = Vec::new();
     for rule in rules {
         let messages = of_rule(bundle, rule);
         if messages.is_empty() {
             continue;
         }
-        let (file, line) = bundle.place_of(rule.info.id.as_str());
-        hints.extend(messages.iter().map(|message| {
-            let hint = Mistake {
-                line,
-                ..Mistake::of_file(&file, message)
-            };
-            hint.written()
-        }));
+        let place = bundle.place_of(rule.info.id.as_str());
+        hints.extend(messages.iter().map(|message| hint(&place, message)));
     }
     hints
+}
+
+fn hint((file, line): &(String, Option<u32>), message: &str) -> Mistake {
+    let hint = Mistake {
+        line: *line,
+        ..Mistake::of_file(file, message)
+    };
+    hint.written()
+}
+
+/// A series with a unit that adds something under a factor which does not come in that unit.
+fn of_series(derive: &Derive) -> Option<String> {
+    let (Method::Each { value, .. } | Method::Named { value, .. }) = &derive.method else {
+        return None;
+    };
+    (!derive.unit.is_empty() && adds_as_sent(value, derive.measurement)).then(|| {
+        format!(
+            "the derived series `{}` adds under a factor, and there it adds in the unit that the sensors send, not in {}: derive the sum as a series with a unit, and this one from it",
+            derive.id, derive.unit
+        )
+    })
+}
+
+/// Whether a sum of inputs none of which measures the same as the series is multiplied or divided by numbers alone; by
+/// anything else, the result is of another kind than the sum.
+fn adds_as_sent(value: &Expression, measurement: Name) -> bool {
+    match value {
+        Expression::Negate(inner) => adds_as_sent(inner, measurement),
+        Expression::Arithmetic(left, Arithmetic::Add | Arithmetic::Subtract, right) => {
+            adds_as_sent(left, measurement) || adds_as_sent(right, measurement)
+        }
+        Expression::Arithmetic(left, _, right) => match (measured(left), measured(right)) {
+            (true, false) => is_sum_as_sent(left, measurement),
+            (false, true) => is_sum_as_sent(right, measurement),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn is_sum_as_sent(factor: &Expression, measurement: Name) -> bool {
+    let addends = factor.addends();
+    let measured: Vec<_> = addends.into_iter().filter(|part| measured(part)).collect();
+    let own = |part: &&Expression| matches!(part, Expression::Remote(_, of) if *of == measurement);
+    if measured.len() > 1 {
+        !measured.iter().any(own)
+    } else {
+        adds_as_sent(factor, measurement)
+    }
+}
+
+/// Whether it is made of readings, and not of numbers alone.
+fn measured(expression: &Expression) -> bool {
+    match expression {
+        Expression::Number(_) => false,
+        Expression::Negate(inner) => measured(inner),
+        Expression::Arithmetic(left, _, right) => measured(left) || measured(right),
+        _ => true,
+    }
 }
 
 fn of_rule(bundle: &Bundle, rule: &Rule) -> Vec<String> {

@@ -7,6 +7,7 @@ mod hints;
 mod mistake;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use citywatch_alerting::directory::read_directory;
 use citywatch_alerting::ledger::Part;
 use citywatch_alerting::{Directory, Zone as AlertZone, Zones as AlertZones};
 use citywatch_ingest::registry::{Zones, read_registry};
-use citywatch_model::{Registry, RuleSource};
+use citywatch_model::{Name, Registry, RuleSource};
 use citywatch_rules::ast::RuleSet;
 
 use crate::config;
@@ -135,10 +136,19 @@ impl Bundle {
 
     /// The name in messages of the file that holds the rule, and the line, from 1, where it begins there.
     pub fn place_of(&self, rule: &str) -> (String, Option<u32>) {
+        self.place_in(rule, citywatch_rules::rule_places)
+    }
+
+    /// The same of a derived series.
+    pub fn place_of_series(&self, series: &str) -> (String, Option<u32>) {
+        self.place_in(series, citywatch_rules::derive_places)
+    }
+
+    fn place_in(&self, wanted: &str, places: fn(&str) -> Places) -> (String, Option<u32>) {
         let rules = self.files.iter().filter(|file| file.part == Part::Rules);
         let mut holding = rules.filter_map(|file| {
-            let places = citywatch_rules::rule_places(&file.text);
-            let (_, bytes) = places.into_iter().find(|(id, _)| id.as_str() == rule)?;
+            let places = places(&file.text);
+            let (_, bytes) = places.into_iter().find(|(id, _)| id.as_str() == wanted)?;
             let line = 1 + file.text[..bytes.start].matches('\n').count();
             Some((file.shown.clone(), u32::try_from(line).ok()))
         });
@@ -156,6 +166,9 @@ fn sources(files: &[BundleFile], name: impl Fn(&BundleFile) -> &String) -> Vec<R
         })
         .collect()
 }
+
+/// Rules or series of a file, with their bytes.
+type Places = Vec<(Name, Range<usize>)>;
 
 struct Reader {
     mistakes: Vec<Mistake>,

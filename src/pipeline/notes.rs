@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use citywatch_model::Name;
-use citywatch_rules::{Counts, UnitError, Unjudged, UnjudgedWhy};
+use citywatch_rules::{Counts, Incomplete, UnitError, Unjudged, UnjudgedWhy};
 use prometheus::{IntCounterVec, Opts, Registry};
 
 /// Unit mistakes, and sensors whose readings raise nothing, that are named; further ones are only counted.
@@ -17,12 +17,16 @@ type UnitErrors = BTreeMap<(Name, Name, Name), UnitError>;
 /// By sensor, measurement and reason.
 type AllUnjudged = BTreeMap<(Name, Name, UnjudgedWhy), Unjudged>;
 
+/// By series, sensor and input.
+type AllIncomplete = BTreeMap<(Name, Name, Name), u64>;
+
 /// What was noted so far; clones share it.
 #[derive(Clone)]
 pub struct Notes {
     readings: IntCounterVec,
     units: Arc<Mutex<UnitErrors>>,
     unjudged: Arc<Mutex<AllUnjudged>>,
+    incomplete: Arc<Mutex<AllIncomplete>>,
 }
 
 impl Notes {
@@ -38,6 +42,7 @@ impl Notes {
             readings,
             units: Arc::default(),
             unjudged: Arc::default(),
+            incomplete: Arc::default(),
         })
     }
 
@@ -50,6 +55,7 @@ impl Notes {
             ("conflict", counts.conflicts),
             ("implausible", counts.implausible),
             ("unit_error", counts.unit_errors),
+            ("incomplete", counts.incomplete),
         ] {
             if count > 0 {
                 self.readings.with_label_values(&[kind]).inc_by(count);
@@ -60,6 +66,27 @@ impl Notes {
         }
         if !counts.unjudged_newest.is_empty() {
             self.add_unjudged(&counts.unjudged_newest);
+        }
+        if !counts.incomplete_newest.is_empty() {
+            self.add_incomplete(&counts.incomplete_newest);
+        }
+    }
+
+    fn add_incomplete(&self, newest: &[Incomplete]) {
+        let all = self.incomplete.lock();
+        let mut all = all.unwrap_or_else(PoisonError::into_inner);
+        for incomplete in newest {
+            let key = (incomplete.series, incomplete.sensor, incomplete.measurement);
+            if let Some(times) = all.get_mut(&key) {
+                *times += incomplete.times;
+            } else if all.len() < NAMED {
+                tracing::warn!(
+                    series = %incomplete.series, sensor = %incomplete.sensor, measurement = %incomplete.measurement,
+                    time = %incomplete.time,
+                    "a derived series gives up event times because this input has no reading for them; if its inputs come at different times, give the series `align`"
+                );
+                all.insert(key, incomplete.times);
+            }
         }
     }
 

@@ -5,8 +5,8 @@
 //! "citywsav"  version u32  length of facts u32  facts (JSON)  CRC-32 of facts u32  engine snapshot
 //! ```
 //!
-//! Files are written under another name, synced and renamed; the newest two are kept. One is written only when
-//! the ledger has its position on disk.
+//! Files are written under another name, always the same one, synced and renamed; the newest two are kept. One is
+//! written only when the ledger has its position on disk, and free space stays above the mark.
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +25,7 @@ const MAGIC: &[u8; 8] = b"citywsav";
 const VERSION: u32 = 2;
 const HEAD: usize = 16;
 const KEPT: usize = 2;
+const UNFINISHED: &str = "state.unfinished";
 
 /// State that a start can go on from.
 pub struct Saved {
@@ -47,11 +48,17 @@ impl SavedStates {
     }
 
     /// Removes states after `committed`. None is written ahead of the ledger, so they were left by another past of
-    /// the data folder, such as one before a backup was put back, and would be wrong for what comes now.
+    /// the data folder, such as one before a backup was put back, and would be wrong for what comes now. What was not
+    /// finished goes too.
     ///
     /// # Errors
     /// If one cannot be removed.
     pub fn forget_after(&self, committed: Position) -> io::Result<()> {
+        for path in self.entries()? {
+            if path.extension().is_some_and(|end| end == "unfinished") {
+                fs::remove_file(&path)?;
+            }
+        }
         for (position, path) in self.files()? {
             if position > committed {
                 fs::remove_file(&path)?;
@@ -89,17 +96,12 @@ impl SavedStates {
     /// Keeps `snapshot`, which was taken while `facts` were in force, and forgets all but the newest two.
     ///
     /// # Errors
-    /// If the folder cannot be written; the older states are then untouched.
+    /// If the folder cannot be written; the older states are then untouched, and nothing of this one is left.
     pub fn save(&self, facts: &Facts, snapshot: &Snapshot) -> io::Result<()> {
         fs::create_dir_all(&self.0)?;
-        let path = self.0.join(format!("{:020}.state", snapshot.position));
-        let unfinished = path.with_extension("unfinished");
-        let mut file = File::create(&unfinished)?;
-        file.write_all(&encode(facts)?)?;
-        file.write_all(&snapshot.bytes)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &path)?;
-        File::open(&self.0)?.sync_all()?;
+        let unfinished = self.0.join(UNFINISHED);
+        self.write(&unfinished, facts, snapshot)
+            .inspect_err(|_| remove_unfinished(&unfinished))?;
         let files = self.files()?;
         for (_, old) in files.iter().take(files.len().saturating_sub(KEPT)) {
             fs::remove_file(old)?;
@@ -107,20 +109,40 @@ impl SavedStates {
         Ok(())
     }
 
+    fn write(&self, unfinished: &Path, facts: &Facts, snapshot: &Snapshot) -> io::Result<()> {
+        let mut file = File::create(unfinished)?;
+        file.write_all(&encode(facts)?)?;
+        file.write_all(&snapshot.bytes)?;
+        file.sync_all()?;
+        let path = self.0.join(format!("{:020}.state", snapshot.position));
+        fs::rename(unfinished, path)?;
+        File::open(&self.0)?.sync_all()
+    }
+
     fn files(&self) -> io::Result<Vec<(Position, PathBuf)>> {
-        let mut files = Vec::new();
-        let entries = match fs::read_dir(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
-            entries => entries?,
-        };
-        for entry in entries {
-            let path = entry?.path();
-            if let Some(position) = position_of(&path) {
-                files.push((position, path));
-            }
-        }
+        let paths = self.entries()?.into_iter();
+        let mut files: Vec<_> = paths
+            .filter_map(|path| Some((position_of(&path)?, path)))
+            .collect();
         files.sort();
         Ok(files)
+    }
+
+    /// What lies in the folder.
+    fn entries(&self) -> io::Result<Vec<PathBuf>> {
+        match fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            entries => entries?.map(|entry| Ok(entry?.path())).collect(),
+        }
+    }
+}
+
+/// So that a full disk gets back what a state took that it could not take whole.
+fn remove_unfinished(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(file = %path.display(), %error, "an unfinished state of the engine cannot be removed; remove it by hand");
     }
 }
 

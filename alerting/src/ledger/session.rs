@@ -130,20 +130,13 @@ impl Session {
         subjects.into_iter().filter_map(live).collect()
     }
 
-    /// The live alerts whose condition holds, by number.
+    /// The live alerts whose condition holds, by number; also those whose place a newer has taken.
     pub fn active_alerts(&self) -> Vec<Alert> {
-        let known: BTreeSet<(Name, Name)> = (self.writer.book.iter().chain(&self.alerts))
-            .map(|alert| (alert.rule, alert.subject))
-            .collect();
-        let live = known
-            .into_iter()
-            .filter_map(|(rule, subject)| self.live_alert(rule, subject));
-        let mut active: Vec<Alert> = live
-            .filter(|alert| alert.condition == Condition::Active)
-            .cloned()
-            .collect();
-        active.sort_by_key(|alert| alert.id);
-        active
+        let known = self.writer.book.iter().chain(&self.alerts);
+        // the newest state of each
+        let newest: BTreeMap<i64, &Alert> = known.map(|alert| (alert.id, alert)).collect();
+        let active = |alert: &&Alert| alert.is_live() && alert.condition == Condition::Active;
+        newest.into_values().filter(active).cloned().collect()
     }
 
     /// The live alerts whose warning has lapsed, by number.

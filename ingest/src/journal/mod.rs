@@ -44,6 +44,7 @@ mod writer;
 
 pub use error::JournalError;
 pub use reader::Reader;
+pub use space::FreeSpace;
 
 use group::{Append, Command};
 use shared::Shared;
@@ -93,6 +94,7 @@ struct Inner {
     waiting_limit: usize,
     shared: Arc<Shared>,
     ticking: Arc<AtomicBool>,
+    space: FreeSpace,
 }
 
 /// Bodies whose place in the journal is settled.
@@ -135,6 +137,7 @@ impl Journal {
         let (commands, queue) = channel();
         let waiting_limit = config.waiting_records.clamp(1, Semaphore::MAX_PERMITS);
         let path = config.dir.clone();
+        let space = FreeSpace::new(&path, config.free_space_mark);
         let writer = Writer::new(config, shared.clone(), clock, metrics, ticking.clone());
         std::thread::Builder::new()
             .name("journal".to_owned())
@@ -151,6 +154,7 @@ impl Journal {
                 waiting_limit,
                 shared,
                 ticking,
+                space,
             }),
         })
     }
@@ -238,6 +242,12 @@ impl Journal {
             .send(Command::Cut(position, answer))
             .map_err(|_| JournalError::Closed)?;
         answered.await.unwrap_or(Err(JournalError::Closed))
+    }
+
+    /// What must stay free on its disk.
+    #[must_use]
+    pub fn free_space(&self) -> FreeSpace {
+        self.inner.space.clone()
     }
 
     /// Writes no further ticks; for the end of a replay and for tests.

@@ -1,4 +1,5 @@
-//! Watches the free space under the journal. It only measures and remembers; the writer decides.
+//! Watches the free space under the journal. It only measures and remembers; the writer decides, and so does whoever
+//! else writes beside the journal.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,6 +10,41 @@ use super::JournalError;
 
 /// Free space falls slowly compared with the mark, so it need not be asked at every sync.
 const INTERVAL: Duration = Duration::from_millis(100);
+
+/// The free space that must stay on the journal's disk, for those who write there what can wait.
+#[derive(Debug, Clone)]
+pub struct FreeSpace {
+    path: PathBuf,
+    mark: u64,
+}
+
+impl FreeSpace {
+    /// `mark` bytes must stay free under `path`.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, mark: u64) -> FreeSpace {
+        FreeSpace {
+            path: path.into(),
+            mark,
+        }
+    }
+
+    /// Whether the mark is kept after `bytes` more were written. Asks the disk.
+    #[must_use]
+    pub fn has_room_for(&self, bytes: u64) -> bool {
+        free_bytes(&self.path) >= self.mark.saturating_add(bytes)
+    }
+}
+
+fn free_bytes(path: &Path) -> u64 {
+    match rustix::fs::statvfs(path) {
+        Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize),
+        Err(error) => {
+            // a folder that cannot be asked is judged by the write itself
+            tracing::debug!(path = %path.display(), %error, "free space is unknown");
+            u64::MAX
+        }
+    }
+}
 
 /// Refuses appends while free space lies below a mark.
 pub(super) struct SpaceWatch {
@@ -49,14 +85,7 @@ impl SpaceWatch {
 
     fn measure(&mut self) {
         self.asked = Some(Instant::now());
-        self.free = match rustix::fs::statvfs(&self.path) {
-            Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize),
-            Err(error) => {
-                // a folder that cannot be asked is judged by the write itself
-                tracing::debug!(path = %self.path.display(), %error, "free space is unknown");
-                u64::MAX
-            }
-        };
+        self.free = free_bytes(&self.path);
         self.gauge.set(i64::try_from(self.free).unwrap_or(i64::MAX));
         let low = self.free < self.mark;
         if low && !self.low {

@@ -5,6 +5,9 @@ use std::io::{self, BufRead};
 
 use memchr::{memchr, memchr_iter, memchr2};
 
+/// What some programs begin a file in UTF-8 with.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 pub(super) struct CsvLines {
     input: Box<dyn BufRead + Send>,
     line: Fields,
@@ -65,6 +68,11 @@ impl CsvLines {
             count: 0,
         };
         lines.read()?;
+        // before its first name is looked at: a quote may stand behind it
+        if lines.line.text.starts_with(BYTE_ORDER_MARK) {
+            lines.line.text.drain(..BYTE_ORDER_MARK.len());
+            lines.line.take_apart();
+        }
         if lines.has_quotes() && lines.unquote() {
             std::mem::swap(&mut lines.line, &mut lines.unquoted);
         }
@@ -201,6 +209,20 @@ mod tests {
     use std::io::BufReader;
 
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_belongs_to_no_name() {
+        for header in [
+            "\u{feff}time,x",
+            "\u{feff}\"time\",x",
+            "\u{feff}\"time\",\"x\"",
+            "time,x",
+        ] {
+            let lines = CsvLines::new(Box::new(header.as_bytes())).unwrap();
+            let names: Vec<_> = lines.line().iter().collect();
+            assert_eq!(names, [&b"time"[..], b"x"], "{header}");
+        }
+    }
 
     #[test]
     fn lines_end_as_on_any_system_wherever_the_buffer_ends() {

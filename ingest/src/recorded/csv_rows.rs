@@ -212,7 +212,7 @@ impl Columns {
     fn find(file: &Path, header: &Fields) -> Result<Columns, RecordedError> {
         let names: Vec<String> = header
             .iter()
-            .map(|name| lossy(name).trim_start_matches('\u{feff}').trim().to_owned())
+            .map(|name| lossy(name).trim().to_owned())
             .collect();
         let mut named = names.iter().filter(|name| !name.is_empty());
         if let Some(column) =

@@ -12,7 +12,9 @@ pub struct Derive {
     pub id: Name,
     /// What it measures.
     pub measurement: Name,
-    /// In which unit.
+    /// In which unit. What an expression adds or subtracts is converted to it; under `*` or `/` a reading comes as it was
+    /// sent unless it is of the series' own measurement, and a sum in this unit if one of its inputs is, else in that of
+    /// its first input.
     pub unit: Name,
     /// `where:` of the sensors that it is made at or from, as in a rule.
     pub selector: Vec<(Name, Vec<Name>)>,
@@ -35,9 +37,9 @@ impl Derive {
 /// How a derived series is made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Method {
-    /// `value:` at each selected sensor that has its first measurement: one value per event time (with `align`, per
-    /// bucket, at its beginning) once every input has one for it. An expression with windows has one per event time
-    /// that is the newest of all its inputs.
+    /// `value:` at each selected sensor: one value per event time (with `align`, per bucket, at its beginning) once every
+    /// input has one for it, in whatever order they come; 16 event times wait. An expression with windows has one per
+    /// event time that is the newest of all its inputs, once the sensor has the first of them.
     Each {
         /// The expression.
         value: Expression,
@@ -81,6 +83,18 @@ pub enum Method {
     /// `fwi:` at each selected weather station: the Canadian codes and indices as `ffmc`, `dmc`, `dc`, `isi`,
     /// `bui` and the derived measurement itself for the index, in one observation at local noon.
     FireWeather(FireWeather),
+}
+
+impl Method {
+    /// Whether its inputs at a sensor may come one after the other, whichever is first.
+    #[must_use]
+    pub fn gathers(&self) -> bool {
+        match self {
+            Method::Each { value, .. } => value.is_plain(),
+            Method::FireWeather(_) => true,
+            Method::Named { .. } | Method::Zones { .. } | Method::Daily { .. } => false,
+        }
+    }
 }
 
 /// Which measurements the fire weather index is made of.

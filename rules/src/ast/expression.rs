@@ -60,10 +60,28 @@ impl Expression {
         }
     }
 
-    /// Whether `measurement` is only added and subtracted wherever it is named, so that the number has its unit.
+    /// What is added and subtracted, in order; the expression itself if it is no sum.
+    #[must_use]
+    pub fn addends(&self) -> Vec<&Expression> {
+        match self {
+            Expression::Negate(inner) => inner.addends(),
+            Expression::Arithmetic(left, Arithmetic::Add | Arithmetic::Subtract, right) => {
+                let mut addends = left.addends();
+                addends.append(&mut right.addends());
+                addends
+            }
+            _ => vec![self],
+        }
+    }
+
+    /// Whether `measurement` is only added and subtracted wherever it is named, so that the number has its unit. A
+    /// `forecast` has the unit of what it looks ahead of.
     #[must_use]
     pub fn adds(&self, measurement: Name) -> bool {
         match self {
+            Expression::Arithmetic(newest, Arithmetic::Add, gain) if is_forecast(newest, gain) => {
+                true
+            }
             Expression::Negate(inner) => inner.adds(measurement),
             Expression::Arithmetic(left, Arithmetic::Add | Arithmetic::Subtract, right) => {
                 left.adds(measurement) && right.adds(measurement)
@@ -95,6 +113,25 @@ impl Expression {
             }
             _ => false,
         }
+    }
+}
+
+/// Whether `newest + gain` is what `forecast` stands for: the newest value and its slope times hours.
+fn is_forecast(newest: &Expression, gain: &Expression) -> bool {
+    let Expression::Arithmetic(slope, Arithmetic::Multiply, hours) = gain else {
+        return false;
+    };
+    match (newest, &**slope, &**hours) {
+        (
+            Expression::Newest(of),
+            Expression::Window {
+                function: WindowFunction::Slope,
+                measurement,
+                ..
+            },
+            Expression::Number(_),
+        ) => of == measurement,
+        _ => false,
     }
 }
 

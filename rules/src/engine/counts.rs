@@ -6,8 +6,11 @@ use std::collections::btree_map::Entry;
 use citywatch_model::{Name, Position, Time};
 use serde::{Deserialize, Serialize};
 
-/// How many of each kind are named; the others are only counted.
-const NAMED: usize = 16;
+/// How many of each kind an epoch names, so that one that brings much at once hides no sensor; the others are only
+/// counted.
+pub(crate) const NAMED_IN_EPOCH: usize = 1_000;
+/// The same in the summary of a backtest, which people read.
+pub(crate) const NAMED_IN_SUMMARY: usize = 16;
 
 /// Counts of readings since some point.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -35,6 +38,12 @@ pub struct Counts {
     /// The newest of those, one entry for each series, sensor and measurement, the newest last.
     #[serde(default)]
     pub weather_newest: Vec<WeatherError>,
+    /// Event times, or buckets, that a derived series gave up because too many newer ones waited for an input as well.
+    #[serde(default)]
+    pub incomplete: u64,
+    /// The newest of those, one entry for each series, sensor and measurement, the newest last.
+    #[serde(default)]
+    pub incomplete_newest: Vec<Incomplete>,
 }
 
 /// Why a reading that was understood raises nothing.
@@ -108,6 +117,23 @@ pub struct UnitError {
     pub position: Position,
 }
 
+/// Inputs of a derived series that did not come for the same event time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incomplete {
+    /// Id of the derived series.
+    pub series: Name,
+    /// Whose input did not come.
+    pub sensor: Name,
+    /// The input.
+    pub measurement: Name,
+    /// How often since the counts began.
+    pub times: u64,
+    /// The newest event time that was given up, or the beginning of its bucket.
+    pub time: Time,
+    /// Record at which it was.
+    pub position: Position,
+}
+
 /// Counts in the making.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -115,6 +141,7 @@ pub(crate) struct Tally {
     units: BTreeMap<(Name, Name, Name), UnitError>,
     weather: BTreeMap<(Name, Name, Name), WeatherError>,
     unjudged: BTreeMap<(Name, Name, UnjudgedWhy), Unjudged>,
+    incomplete: BTreeMap<(Name, Name, Name), Incomplete>,
 }
 
 impl Unjudged {
@@ -136,6 +163,8 @@ impl Counts {
             unit_newest: self.unit_newest,
             weather_errors: self.weather_errors,
             weather_newest: self.weather_newest,
+            incomplete: self.incomplete,
+            incomplete_newest: self.incomplete_newest,
             ..Counts::default()
         }
     }
@@ -190,6 +219,20 @@ impl Tally {
         }
     }
 
+    pub(crate) fn incomplete(&mut self, incomplete: &Incomplete) {
+        self.counts.incomplete += incomplete.times;
+        let key = (incomplete.series, incomplete.sensor, incomplete.measurement);
+        let entry = self.incomplete.entry(key);
+        let entry = entry.or_insert_with(|| Incomplete {
+            times: 0,
+            ..incomplete.clone()
+        });
+        entry.times += incomplete.times;
+        if incomplete.position >= entry.position {
+            (entry.time, entry.position) = (incomplete.time, incomplete.position);
+        }
+    }
+
     /// Takes in what another worker counted.
     pub(crate) fn add(&mut self, other: Counts) {
         let sum = &mut self.counts;
@@ -203,6 +246,12 @@ impl Tally {
         sum.unit_errors += other.unit_errors - named;
         let named: u64 = other.weather_newest.iter().map(|error| error.times).sum();
         sum.weather_errors += other.weather_errors - named;
+        let named: u64 = other
+            .incomplete_newest
+            .iter()
+            .map(|entry| entry.times)
+            .sum();
+        sum.incomplete += other.incomplete - named;
         let named = |why| {
             let entries = other
                 .unjudged_newest
@@ -221,6 +270,9 @@ impl Tally {
         for error in other.weather_newest {
             self.weather_error(&error);
         }
+        for entry in other.incomplete_newest {
+            self.incomplete(&entry);
+        }
     }
 
     /// The counts with every mistake named.
@@ -232,21 +284,22 @@ impl Tally {
         counts.unjudged_newest.sort_by_key(|entry| entry.position);
         counts.weather_newest = self.weather.values().cloned().collect();
         counts.weather_newest.sort_by_key(|error| error.position);
+        counts.incomplete_newest = self.incomplete.values().cloned().collect();
+        counts.incomplete_newest.sort_by_key(|entry| entry.position);
         counts
     }
 
-    /// The counts with the newest mistakes named.
-    pub(crate) fn newest(&self) -> Counts {
+    /// The counts with the newest mistakes named, of each kind that many at most.
+    pub(crate) fn newest(&self, named: usize) -> Counts {
         let mut counts = self.all();
-        counts
-            .unit_newest
-            .drain(..counts.unit_newest.len().saturating_sub(NAMED));
-        counts
-            .unjudged_newest
-            .drain(..counts.unjudged_newest.len().saturating_sub(NAMED));
-        counts
-            .weather_newest
-            .drain(..counts.weather_newest.len().saturating_sub(NAMED));
+        keep_newest(&mut counts.unit_newest, named);
+        keep_newest(&mut counts.unjudged_newest, named);
+        keep_newest(&mut counts.weather_newest, named);
+        keep_newest(&mut counts.incomplete_newest, named);
         counts
     }
+}
+
+fn keep_newest<T>(entries: &mut Vec<T>, named: usize) {
+    entries.drain(..entries.len().saturating_sub(named));
 }

@@ -18,12 +18,13 @@ pub(super) fn stays(program: &Program, sensor: &SensorState) -> bool {
     program.uses_age && sensor.profile.details.measurements.is_empty()
 }
 
-/// A rule runs where its measurement is spoken. One that names `age` also runs where it is due: where the
+/// A rule runs where its measurement is spoken, a series whose inputs may come one after the other where one of them is.
+/// A rule that names `age` also runs where it is due: where the
 /// registry declares the measurement, or declares nothing and the sensor has not said a word yet.
 pub(super) fn applies(program: &Program, sensor: &SensorState) -> bool {
     let spoken = |(measurement, _): &(Name, Name)| sensor.track(*measurement).is_some();
     if let Task::Derive(derive) = &program.task
-        && let Method::FireWeather(_) = derive.method
+        && derive.method.gathers()
     {
         return program.inputs.iter().any(spoken);
     }

@@ -37,6 +37,6 @@ mod terms;
 mod truth;
 mod window;
 
-pub use counts::{Counts, UnitError, Unjudged, UnjudgedWhy, WeatherError};
+pub use counts::{Counts, Incomplete, UnitError, Unjudged, UnjudgedWhy, WeatherError};
 pub use snapshot::{Snapshot, SnapshotError, SnapshotHead};
 pub use stage::Stage;

@@ -31,6 +31,62 @@ fn measurements_of_one_sensor_may_come_one_after_the_other() {
 }
 
 #[test]
+fn whichever_input_comes_first_waits_from_the_first_reading_on() {
+    check_with(
+        &["{ id: d, measurement: m, value: fin - out }"],
+        OVER,
+        "00:00 a out=5 | 00:01 a fin=20 @00:00 | 00:02 b fin=20 | 00:03 b out=5 @00:02",
+        "00:01 a raise blue | 00:03 b raise blue",
+    );
+}
+
+#[test]
+fn inputs_that_never_meet_are_told_and_few_of_them_wait() {
+    let series = &["{ id: d, measurement: m, value: fin - out }"];
+    let apart = |sensor: &str, minutes: std::ops::Range<u32>| -> String {
+        let both = |minute| {
+            let (fin, out) = (2 * minute, 2 * minute + 1);
+            format!("00:{fin:02} {sensor} fin=20 | 00:{out:02} {sensor} out=1 | ")
+        };
+        minutes.map(both).collect()
+    };
+    // of 18 event times the newest 16 wait
+    let events = format!(
+        "{}00:20 a out=1 @00:00 | 00:21 a fin=20 @00:01 | 00:22 a out=1 @00:02",
+        apart("a", 0..9)
+    );
+    let counts = check_with(series, OVER, &events, "00:22 a raise blue");
+    assert_eq!(counts.incomplete, 4, "two again, which came too late");
+    let lacking = &counts.incomplete_newest;
+    let lacking: Vec<_> = lacking
+        .iter()
+        .map(|entry| {
+            (
+                entry.series.as_str(),
+                entry.sensor.as_str(),
+                entry.measurement.as_str(),
+                entry.times,
+            )
+        })
+        .collect();
+    assert_eq!(lacking, [("d", "a", "fin", 2), ("d", "a", "out", 2)]);
+    let alone: String = (0..40)
+        .map(|minute| format!("00:{minute:02} a fin=20 | "))
+        .collect();
+    let counts = check_with(series, OVER, alone.trim_end_matches(" | "), "");
+    assert_eq!(counts.incomplete, 0, "a sensor without the other input");
+    let aligned = &["{ id: d, measurement: m, align: 2m, value: fin - out }"];
+    let events = apart("a", 0..20);
+    let counts = check_with(
+        aligned,
+        OVER,
+        events.trim_end_matches(" | "),
+        "00:01 a raise blue",
+    );
+    assert_eq!(counts.incomplete, 0);
+}
+
+#[test]
 fn an_input_without_a_value_for_that_time_makes_none() {
     check_with(
         &["{ id: d, measurement: m, value: fin - out }"],
@@ -156,6 +212,41 @@ fn what_is_added_comes_in_one_unit() {
     let series = "{ id: d, measurement: m, unit: cm, value: fin + out }";
     let counts = check_with(&[series], OVER, "00:01 a fin=5[m],out=1[kg]", "");
     assert_eq!(counts.unit_errors, 1);
+}
+
+#[test]
+fn a_sum_under_a_factor_that_has_the_series_measurement_comes_in_its_unit() {
+    let mean = "{ id: d, measurement: m, unit: m, value: \"(sensor(p, m) + sensor(q, m)) / 2\" }";
+    let over = "where: { sensor: d }, levels: { blue: value >= 10 }";
+    for (inputs, expected) in [
+        // 1.4 m, not 140
+        ("00:01 p m=150[cm] | 00:01 q m=130[cm]", ""),
+        ("00:01 p m=1200[cm] | 00:01 q m=14[m]", "00:01 d raise blue"),
+        ("00:01 p m=14[m] | 00:01 q m=1200[cm]", "00:01 d raise blue"),
+    ] {
+        check_with(&[mean], over, inputs, expected);
+    }
+    let counts = check_with(&[mean], over, "00:01 p m=1[kg] | 00:01 q m=1[kg]", "");
+    assert_eq!(counts.unit_errors, 1);
+    let mixed =
+        "{ id: d, measurement: m, unit: m, value: \"(sensor(p, fin) - sensor(q, m)) * 1\" }";
+    check_with(
+        &[mixed],
+        over,
+        "00:01 p fin=1000[cm] | 00:01 q m=100[cm] | 00:02 p fin=1000[cm] | 00:02 q m=-100[cm]",
+        "00:02 d raise blue",
+    );
+}
+
+#[test]
+fn a_forecast_comes_in_the_unit_of_the_series() {
+    check_with(
+        &["{ id: d, measurement: m, unit: m, value: \"forecast(fin, 1h, 2h)\" }"],
+        OVER,
+        "00:00 a fin=100[cm] | 00:30 a fin=200[cm] | 01:00 a fin=300[cm] | 01:30 a fin=1000[cm]",
+        // 10 m and its slope
+        "01:30 a raise blue",
+    );
 }
 
 const NET: &str =

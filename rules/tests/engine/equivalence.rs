@@ -190,6 +190,44 @@ pub fn stream() -> impl Strategy<Value = Vec<Record>> {
     })
 }
 
+#[test]
+fn an_epoch_names_every_sensor_that_it_could_not_judge() {
+    let rules =
+        sources(&["{ id: r, measurement: m, unit: cm, levels: { red: value >= 20 } }".to_owned()]);
+    let mut bodies = vec![Body::Rules(Arc::new(rules.into()))];
+    for (minutes, unit) in [(10, "cm"), (5, "cm"), (20, "kPa")] {
+        bodies.extend((0..60).map(|sensor| {
+            let value = Value {
+                measurement: name("m"),
+                value: 1.0,
+                unit: name(unit),
+            };
+            let time = Time::from_millis(MIDNIGHT + minutes * 60_000);
+            Body::Observation(Observation {
+                sensor: name(&format!("s-{sensor}")),
+                time,
+                arrival: time,
+                flags: 0,
+                values: [value].into_iter().collect(),
+            })
+        }));
+    }
+    let clock = Time::from_millis(MIDNIGHT + 30 * 60_000);
+    let records: Vec<_> = (1..)
+        .zip(bodies)
+        .map(|(position, body)| Record {
+            position,
+            clock,
+            body,
+        })
+        .collect();
+    for workers in [1, 2] {
+        let (_, counts) = engined(&records, None, workers, &[records.len()]);
+        let named = (counts[0].unjudged_newest.len(), counts[0].unit_newest.len());
+        assert_eq!(named, (60, 60), "with {workers} workers");
+    }
+}
+
 fn totals(counts: &[Counts]) -> [u64; 7] {
     counts.iter().fold([0; 7], |sum, counts| {
         let parts = [

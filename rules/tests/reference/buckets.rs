@@ -44,7 +44,7 @@ pub fn joined(
     // where the series is made, and the inputs there
     let inputs = |sensor: Name| match &derive.method {
         Method::Each { inputs, .. } => {
-            let here = world.selected(&derive.selector, sensor) && world.spoke(sensor, inputs[0]);
+            let here = world.selected(&derive.selector, sensor);
             let inputs = inputs.iter().map(|input| (sensor, *input));
             (sensor, inputs.filter(|_| here).collect())
         }
@@ -58,8 +58,17 @@ pub fn joined(
             let series = (observation.sensor, one.measurement);
             if inputs.contains(&series) {
                 let time = observation.time.millis();
+                let at = bucket(time, align);
+                if state
+                    .emitted
+                    .get(&subject)
+                    .is_some_and(|emitted| at <= *emitted)
+                {
+                    continue;
+                }
                 state.heard.push((series, time, (one.value, one.unit)));
-                let found = (subject, bucket(time, align), inputs.clone());
+                state.waiting.entry(subject).or_default().insert(at);
+                let found = (subject, at, inputs.clone());
                 if !buckets.contains(&found) {
                     buckets.push(found);
                 }
@@ -87,8 +96,30 @@ pub fn joined(
             let number = number.filter(|number| number.is_finite());
             made.extend(observation(world, derive, subject, at, number));
         }
+        let most = match derive.method {
+            Method::Each { .. } => 16,
+            _ => 1_000,
+        };
+        give_up(state, (subject, &inputs), align, most);
     }
     made
+}
+
+/// Of more buckets than may wait for an input the oldest are forgotten, and all before one that was emitted.
+fn give_up(
+    state: &mut State,
+    (subject, inputs): (Name, &[(Name, Name)]),
+    align: Option<citywatch_model::Duration>,
+    most: usize,
+) {
+    let emitted = state.emitted.get(&subject).copied().unwrap_or(i64::MIN);
+    let waiting = state.waiting.entry(subject).or_default();
+    waiting.retain(|at| *at > emitted);
+    while waiting.len() > most {
+        let gone = waiting.pop_first();
+        let stays = |time: i64| Some(bucket(time, align)) != gone;
+        (state.heard).retain(|(series, time, _)| !inputs.contains(series) || stays(*time));
+    }
 }
 
 struct Sum<'a> {
@@ -98,7 +129,8 @@ struct Sum<'a> {
 }
 
 impl Sum<'_> {
-    /// What is added comes in the unit of the series, or where there is none, in that of the first that has one.
+    /// What is added comes in the unit of the series, under a factor too if something of it measures the same; else in
+    /// that of the first that has one.
     fn number(&self, expression: &Expression, unit: Name) -> Option<f64> {
         use citywatch_rules::ast::Arithmetic::{Add, Divide, Multiply, Subtract};
         let nothing = citywatch_model::name("");
@@ -109,8 +141,16 @@ impl Sum<'_> {
                 let unit = match operator {
                     Multiply | Divide => nothing,
                     Add | Subtract if unit == nothing => {
-                        let mut units = self.units(expression).into_iter();
-                        units.find(|unit| *unit != nothing).unwrap_or(nothing)
+                        let units = self.units(expression);
+                        let own = |(measurement, _): &(Name, Name)| {
+                            *measurement == self.derive.measurement
+                        };
+                        if self.derive.unit != nothing && units.iter().any(own) {
+                            self.derive.unit
+                        } else {
+                            let mut units = units.into_iter().map(|(_, unit)| unit);
+                            units.find(|unit| *unit != nothing).unwrap_or(nothing)
+                        }
                     }
                     Add | Subtract => unit,
                 };
@@ -144,15 +184,19 @@ impl Sum<'_> {
         }
     }
 
-    /// Of what is added, in order.
-    fn units(&self, expression: &Expression) -> Vec<Name> {
+    /// Measurements and units of what is added, in order.
+    fn units(&self, expression: &Expression) -> Vec<(Name, Name)> {
         use citywatch_rules::ast::Arithmetic::{Add, Subtract};
         match expression {
             Expression::Negate(inner) => self.units(inner),
             Expression::Arithmetic(left, Add | Subtract, right) => {
                 [self.units(left), self.units(right)].concat()
             }
-            leaf => self.leaf(leaf).into_iter().map(|(_, unit)| unit).collect(),
+            Expression::Remote(_, measurement) | Expression::Newest(measurement) => {
+                let unit = self.leaf(expression).map(|(_, unit)| unit);
+                unit.map(|unit| (*measurement, unit)).into_iter().collect()
+            }
+            _ => Vec::new(),
         }
     }
 }

@@ -31,6 +31,8 @@ pub type Heard = ((Name, Name), i64, (f64, Name));
 pub struct State {
     /// What was contributed to a series whose inputs wait for each other.
     pub heard: Vec<Heard>,
+    /// Buckets of such a series that lack an input, by the sensor at which it is made.
+    pub waiting: BTreeMap<Name, BTreeSet<i64>>,
     /// To a series over zones: by sensor and zone that it stood in then, at which event time, which value.
     pub zoned: Vec<((Name, Name), i64, f64)>,
     /// The newest bucket that was emitted, by the sensor that it was emitted at.

@@ -234,10 +234,13 @@ pub fn derived() -> impl Strategy<Value = Vec<String>> {
         "sensor(s0, m) - sensor(s1, h) / sensor(s2, m)",
         "sensor(s0, m) * 2",
         "sensor(s0, m) / sensor(s0, h)",
+        "(sensor(s0, m) + sensor(s1, h)) / 2",
+        "-(sensor(s2, h) - sensor(s1, m)) * 3",
     ]);
+    let own = pick(&["d", "m"]);
     let unit = || pick(&["", ", unit: m", ", unit: cm"]);
-    let named = (named, align(), unit()).prop_map(|(value, align, unit)| {
-        format!("{{ id: x0, measurement: d{unit}, value: '{value}'{align} }}")
+    let named = (named, align(), own, unit()).prop_map(|(value, align, own, unit)| {
+        format!("{{ id: x0, measurement: {own}{unit}, value: '{value}'{align} }}")
     });
     let plain = pick(&["m - h", "h / m", "d + m", "d * 2", "(m + h) / h - -m"]);
     let windowed = pick(&[
@@ -245,6 +248,7 @@ pub fn derived() -> impl Strategy<Value = Vec<String>> {
         "sum(m, 1h)",
         "rise(h, 15m) - m",
         "slope(h, 15m) - m",
+        "forecast(m, 30m, 1h) - h",
     ]);
     let each = prop_oneof![
         (plain, align()).prop_map(|(value, align)| format!("'{value}'{align}")),

@@ -122,3 +122,28 @@ fn what_was_not_finished_is_not_used() {
     fs::rename(&path, path.with_extension("unfinished")).unwrap();
     assert_eq!(positions(&states), [0; 0]);
 }
+
+#[test]
+fn what_was_not_finished_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let states = states(&folder);
+    let names = || {
+        let entries = fs::read_dir(folder.path().join("engine")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    states.save(&facts(), &snapshot(20)).unwrap();
+    let engine = folder.path().join("engine");
+    // a state cannot take the name of a folder
+    fs::create_dir(engine.join("00000000000000000030.state")).unwrap();
+    states.save(&facts(), &snapshot(30)).unwrap_err();
+    let kept = ["00000000000000000020.state", "00000000000000000030.state"];
+    assert_eq!(names(), kept.map(str::to_owned).into());
+    fs::remove_dir(engine.join(kept[1])).unwrap();
+    // as earlier versions and a kill leave them
+    for left in ["00000000000000000025.unfinished", UNFINISHED] {
+        fs::write(engine.join(left), "cut off").unwrap();
+    }
+    states.forget_after(20).unwrap();
+    assert_eq!(names(), [kept[0].to_owned()].into());
+}

@@ -250,8 +250,8 @@ fn a_time_under_another_name_is_not_taken_for_now() {
             "{taken}"
         );
     }
-    // a temperature, and nothing at all
-    for time in ["21.5", "null", "\"\""] {
+    // a temperature, nothing at all, and the kind of a message
+    for time in ["21.5", "null", "\"\"", "\"level\""] {
         let taken = shown_decoded(old("t", time).as_bytes(), None, None);
         assert_eq!(taken, "  s at no time: value=1\n");
     }

@@ -140,7 +140,10 @@ impl<'a> Object<'a> {
 
     fn put_other_time(&mut self, key: OtherTime, node: &Node<'a>) {
         let is_time = match node {
-            Node::Text(text) => !text.is_empty(),
+            // a time begins with a digit; `"t":"level"` is none
+            Node::Text(text) => text
+                .trim_start()
+                .starts_with(|first: char| first.is_ascii_digit()),
             Node::Integer(number) => *number as f64 >= Self::FIRST_SECONDS,
             Node::Float(number) => *number >= Self::FIRST_SECONDS,
             Node::Null | Node::Bool(_) | Node::Array | Node::Object(_) | Node::Beyond(_) => false,

@@ -8,15 +8,16 @@ use citywatch_model::{Duration, Name, Observation, Time};
 
 use super::derive::{Making, bound_place};
 use crate::ast::{Arithmetic, Expression};
-use crate::engine::counts::UnitError;
+use crate::engine::counts::{Incomplete, UnitError};
 use crate::engine::remote::converted;
 use crate::engine::snapshot::codec::kept;
 use crate::engine::terms::calculate;
 
 /// Buckets that wait for an input of a series that is made at one place; the oldest goes first.
 pub(super) const WAITING: usize = 1_000;
-/// The same at each of perhaps many sensors.
-const WAITING_AT_EACH: usize = 200;
+/// The same at each of perhaps many sensors, whose inputs come from one device and close together: where they never
+/// meet, 100,000 sensors hold some 200 MB.
+const WAITING_AT_EACH: usize = 16;
 
 /// Event time, value and unit.
 type Reading = (Time, (f64, Name));
@@ -93,7 +94,7 @@ pub(super) fn make(
     }
     touched.dedup();
     let mut made = Vec::new();
-    for (_, subject, bucket) in touched {
+    for (place, subject, bucket) in touched {
         let Some(joined) = held.get_mut(&subject) else {
             continue;
         };
@@ -114,10 +115,39 @@ pub(super) fn make(
             }
         }
         while joined.buckets.len() > most(inputs) {
-            joined.buckets.pop_first();
+            if let Some((bucket, held)) = joined.buckets.pop_first() {
+                tell_incomplete(making, inputs, (place, subject), (bucket, &held));
+            }
         }
     }
     made
+}
+
+/// Counts a bucket that is given up, by the first input that it lacks. A sensor that never speaks one of its own inputs
+/// is none at which the series is made, so there is nothing to tell.
+fn tell_incomplete(
+    making: &mut Making<'_>,
+    inputs: &[Input],
+    (place, subject): (usize, Name),
+    (bucket, held): (i64, &[Option<Reading>]),
+) {
+    let core = &mut *making.core;
+    let sensor = &core.sensors[making.filed[place].place as usize];
+    let silent =
+        |(named, measurement): &Input| named.is_none() && sensor.track(*measurement).is_none();
+    let lacking = held.iter().position(Option::is_none);
+    let (Some(number), false) = (lacking, inputs.iter().any(silent)) else {
+        return;
+    };
+    let (named, measurement) = inputs[number];
+    core.tally.incomplete(&Incomplete {
+        series: making.derive.id,
+        sensor: named.unwrap_or(subject),
+        measurement,
+        times: 1,
+        time: Time::from_millis(bucket),
+        position: core.position,
+    });
 }
 
 /// Plausible readings of the inputs among what was filed: number of the observation, sensor at which the series is
@@ -158,8 +188,9 @@ struct Inputs<'a> {
 
 impl Inputs<'_> {
     /// What `expression` comes to: `None` where it is no number, such as a division by zero. What is added or
-    /// subtracted comes in one unit, that of the series where nothing else is done; a factor comes as it is. Else the
-    /// number of the input that does not convert, and the unit that it should have.
+    /// subtracted comes in one unit: that of the series where nothing else is done or the sum has an input that measures
+    /// what the series does, else that of the first input. A factor comes as it is. Else the number of the input that
+    /// does not convert, and the unit that it should have.
     fn evaluated(
         &self,
         expression: &Expression,
@@ -171,7 +202,7 @@ impl Inputs<'_> {
             Expression::Arithmetic(left, operator, right) => {
                 let wanted = match operator {
                     Arithmetic::Add | Arithmetic::Subtract if wanted.is_empty() => {
-                        self.unit(expression)
+                        self.unit_of_sum(expression)
                     }
                     Arithmetic::Add | Arithmetic::Subtract => wanted,
                     Arithmetic::Multiply | Arithmetic::Divide => Name::default(),
@@ -201,23 +232,16 @@ impl Inputs<'_> {
         }
     }
 
-    /// The unit that the first input of a sum has.
-    fn unit(&self, expression: &Expression) -> Name {
-        match expression {
-            Expression::Negate(inner) => self.unit(inner),
-            Expression::Arithmetic(left, Arithmetic::Add | Arithmetic::Subtract, right) => {
-                let unit = self.unit(left);
-                if unit.is_empty() {
-                    self.unit(right)
-                } else {
-                    unit
-                }
-            }
-            leaf => {
-                let reading = self.number(leaf).map(|number| self.readings[number]);
-                reading.map_or_else(Name::default, |(_, (_, unit))| unit)
-            }
+    /// The unit that a sum under a factor comes in.
+    fn unit_of_sum(&self, sum: &Expression) -> Name {
+        let numbers = sum.addends().into_iter();
+        let numbers: Vec<usize> = numbers.filter_map(|leaf| self.number(leaf)).collect();
+        let (own, unit) = self.series;
+        if !unit.is_empty() && numbers.iter().any(|number| self.inputs[*number].1 == own) {
+            return unit;
         }
+        let mut units = numbers.iter().map(|number| self.readings[*number].1.1);
+        units.find(|unit| !unit.is_empty()).unwrap_or_default()
     }
 
     /// Which input a leaf of the expression is.

@@ -39,7 +39,7 @@ const MAGIC: &[u8; 8] = b"citywsnp";
 const FORMAT: u16 = 2;
 /// To be raised whenever the same bytes would mean another state: when windows, proofs, derived series or the
 /// order in which rules are prepared change.
-const MEANING: u32 = 3;
+const MEANING: u32 = 4;
 const HEAD: usize = 34;
 const CHECKSUM: usize = 4;
 /// Sections of sensors that a core writes.
