@@ -152,7 +152,7 @@ impl Report {
 
     /// What the service judges before it puts a bundle in force.
     fn judge(&mut self, bundle: &Bundle) {
-        match bundle::judge(bundle) {
+        match bundle::judge(bundle, None) {
             Ok(tested) => told_tests(tested.passed, bundle.sources().len(), 0),
             Err(mistakes) => mistakes.iter().for_each(|mistake| self.problem(mistake)),
         }

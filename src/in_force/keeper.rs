@@ -188,7 +188,7 @@ impl Keeper {
         let bundle = bundle.map_err(ChangeError::Inside)?;
         Ok(Outcome {
             changed: true,
-            tested: judge(&bundle).map_err(ChangeError::Mistakes)?,
+            tested: judge(&bundle, Some(&bundle)).map_err(ChangeError::Mistakes)?,
             difference: difference.map_err(ChangeError::Inside)?,
             version,
         })

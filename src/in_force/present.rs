@@ -174,7 +174,7 @@ pub fn told(mistakes: &[Mistake]) -> String {
 /// Every mistake; tests in rule files that fail are among them.
 pub fn propose(present: Option<&Present>, wish: Wish) -> Result<Proposal, Vec<Mistake>> {
     let bundle = bundle::compile(wish.files)?;
-    let tested = bundle::judge(&bundle)?;
+    let tested = bundle::judge(&bundle, present.map(|present| &present.bundle))?;
     let old = present.map(|present| &present.version.contents);
     let id = present.map_or(0, |present| present.version.id) + 1;
     let places = rule_text::places(&bundle.files);
