@@ -75,6 +75,10 @@ fn a_folder_is_applied_compared_and_written_back() {
     ] {
         assert!(lines.contains(part), "{part}: {lines}");
     }
+    assert!(
+        lines.contains("warning: ") && lines.contains("no plans, so nobody is told"),
+        "{lines}"
+    );
     let asked = command(&service, &["apply", &dir]);
     assert!(
         asked.status.code() == Some(1) && told(&asked).contains("--yes"),
@@ -183,6 +187,30 @@ fn half_a_configuration_is_not_put_in_force() {
     let lines = told(&refused);
     assert_eq!(refused.status.code(), Some(1), "{lines}");
     assert!(lines.contains("would take away all 1"), "{lines}");
+}
+
+#[test]
+fn what_holds_secrets_is_for_its_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let plans = "departments: [{ id: water, channels: [{ kind: cap_mqtt }] }]
+plans: [{ id: default, levels: { blue: { tell: [water] } } }]
+";
+    let mut service = Service::new(&[("rules/r.yaml", RULES), ("plans.yaml", plans)], "");
+    service.start();
+    let copy = tempfile::tempdir().unwrap();
+    let exported = command(&service, &["export", copy.path().to_str().unwrap()]);
+    assert!(exported.status.success(), "{}", told(&exported));
+    let data = service.folder.path().join("data");
+    for (path, mode) in [
+        (data.clone(), 0o700),
+        (data.join("ledger.sqlite"), 0o600),
+        (data.join("ledger.sqlite-wal"), 0o600),
+        (copy.path().join("plans.yaml"), 0o600),
+    ] {
+        let found = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode, "{}", path.display());
+    }
 }
 
 /// A running service whose configuration names two folders of rules, and no name of a part but plans.

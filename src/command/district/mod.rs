@@ -5,6 +5,7 @@ mod folder;
 mod reach;
 
 use std::io::{IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -40,14 +41,13 @@ fn ended(command: &str, ended: Ended) -> ExitCode {
 async fn diff_folder(options: &Diff) -> Ended {
     let files = files(&options.target)?;
     let reach = Reach::open(&options.target).await?;
-    let found = reach.difference(files).await?;
+    let found = reach.difference(files.clone()).await?;
     reach.close().await?;
     if found.difference.is_empty() {
         println!("nothing differs: version {} is in force", found.version);
         return Ok(ExitCode::SUCCESS);
     }
-    print!("{}", found.difference);
-    println!("{} tests in the rule files passed", found.tests_passed);
+    show(&files, &found);
     Ok(ExitCode::FAILURE)
 }
 
@@ -60,8 +60,7 @@ async fn apply_folder(options: &Apply) -> Ended {
         reach.close().await?;
         return Ok(ExitCode::SUCCESS);
     }
-    print!("{}", found.difference);
-    println!("{} tests in the rule files passed", found.tests_passed);
+    show(&files, &found);
     keeps_rules(&files, &found, &options.target)?;
     if !options.yes && !confirmed(found.difference.rules_removed())? {
         println!("nothing was changed");
@@ -82,6 +81,17 @@ async fn apply_folder(options: &Apply) -> Ended {
     }
     reach.close().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is different, and what `check` would warn of.
+fn show(files: &[BundleFile], found: &Compared) {
+    print!("{}", found.difference);
+    println!("{} tests in the rule files passed", found.tests_passed);
+    // they have no mistake, or there were no difference
+    let hints = bundle::compile(files.to_vec()).map(|bundle| bundle::hints(&bundle));
+    for hint in hints.unwrap_or_default() {
+        eprintln!("warning: {hint}\n");
+    }
 }
 
 /// Refuses a bundle without any rule while rules are in force, as `run --apply-bundle` does: half a copy looks like that.
@@ -157,5 +167,11 @@ fn write(path: &Path, file: &BundleFile) -> std::io::Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    std::fs::write(path, &file.text)
+    let mut options = std::fs::File::options();
+    options.write(true).create(true).truncate(true);
+    if file.part == Part::Plans {
+        // they hold secrets and addresses; one that is there keeps the rights that people gave it
+        options.mode(0o600);
+    }
+    options.open(path)?.write_all(file.text.as_bytes())
 }
