@@ -69,7 +69,7 @@ pub struct AdminPassword {
 /// A folder, and the service whose rules, sensors, zones and plans it is compared with.
 #[derive(Debug, Args)]
 pub struct Target {
-    /// Folder with sensors.csv, zones.yaml, plans.yaml and rules/NAME.yaml
+    /// Folder with a citywatch.toml whose [bundle] names the files, or with sensors.csv, zones.yaml, plans.yaml and rules/
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
     /// Configuration file of the service; absent: citywatch.toml in the folder, else here

@@ -1,8 +1,12 @@
-//! One process owns a data folder.
+//! One process owns a data folder, and keeps what it writes there to itself: secrets of webhooks, hashes of passwords.
 
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+/// The files of the ledger.
+const LEDGER: [&str; 3] = ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"];
 
 /// Held as long as the folder is in use; the system gives it back when the process ends, however it ends.
 #[derive(Debug)]
@@ -42,13 +46,33 @@ pub fn take(folder: &Path) -> Result<FolderLock, LockError> {
         path: folder.to_owned(),
         source,
     };
-    std::fs::create_dir_all(folder).map_err(unusable)?;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(folder).map_err(unusable)?;
     let file = File::create(folder.join("lock")).map_err(unusable)?;
     match file.try_lock() {
-        Ok(()) => Ok(FolderLock { _file: file }),
+        Ok(()) => {
+            keep_private(folder).map_err(unusable)?;
+            Ok(FolderLock { _file: file })
+        }
         Err(TryLockError::WouldBlock) => Err(LockError::Taken(folder.to_owned())),
         Err(TryLockError::Error(source)) => Err(unusable(source)),
     }
+}
+
+/// From here on the process writes files for its own user only, wherever the data folder came from; and a ledger that was
+/// written before this was so is closed to others.
+fn keep_private(folder: &Path) -> std::io::Result<()> {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    for name in LEDGER {
+        let path = folder.join(name);
+        if let Ok(found) = std::fs::metadata(&path)
+            && found.permissions().mode() & 0o077 != 0
+        {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -63,6 +87,21 @@ mod tests {
         assert!(matches!(take(folder.path()), Err(LockError::Taken(_))));
         drop(lock);
         take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn what_it_holds_is_for_its_user_alone() {
+        let around = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let folder = around.path().join("data");
+        drop(take(&folder).unwrap());
+        assert_eq!(mode(&folder), 0o700);
+        let ledger = folder.join("ledger.sqlite");
+        std::fs::write(&ledger, "").unwrap();
+        assert_eq!(mode(&ledger), 0o600, "a new one");
+        std::fs::set_permissions(&ledger, std::fs::Permissions::from_mode(0o644)).unwrap();
+        drop(take(&folder).unwrap());
+        assert_eq!(mode(&ledger), 0o600, "one from before");
     }
 
     #[test]

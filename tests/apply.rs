@@ -75,6 +75,10 @@ fn a_folder_is_applied_compared_and_written_back() {
     ] {
         assert!(lines.contains(part), "{part}: {lines}");
     }
+    assert!(
+        lines.contains("warning: ") && lines.contains("no plans, so nobody is told"),
+        "{lines}"
+    );
     let asked = command(&service, &["apply", &dir]);
     assert!(
         asked.status.code() == Some(1) && told(&asked).contains("--yes"),
@@ -112,7 +116,7 @@ fn a_folder_is_applied_compared_and_written_back() {
     write("rules/r.yaml", RULES);
     let written = command(&service, &["apply", &dir, "--yes"]);
     assert!(
-        told(&written).contains("version 3 is written"),
+        told(&written).contains("version 3 is written to the ledger "),
         "{}",
         told(&written)
     );
@@ -183,4 +187,134 @@ fn half_a_configuration_is_not_put_in_force() {
     let lines = told(&refused);
     assert_eq!(refused.status.code(), Some(1), "{lines}");
     assert!(lines.contains("would take away all 1"), "{lines}");
+}
+
+#[test]
+fn what_holds_secrets_is_for_its_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let plans = "departments: [{ id: water, channels: [{ kind: cap_mqtt }] }]
+plans: [{ id: default, levels: { blue: { tell: [water] } } }]
+";
+    let mut service = Service::new(&[("rules/r.yaml", RULES), ("plans.yaml", plans)], "");
+    service.start();
+    let copy = tempfile::tempdir().unwrap();
+    let exported = command(&service, &["export", copy.path().to_str().unwrap()]);
+    assert!(exported.status.success(), "{}", told(&exported));
+    let data = service.folder.path().join("data");
+    for (path, mode) in [
+        (data.clone(), 0o700),
+        (data.join("ledger.sqlite"), 0o600),
+        (data.join("ledger.sqlite-wal"), 0o600),
+        (copy.path().join("plans.yaml"), 0o600),
+    ] {
+        let found = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode, "{}", path.display());
+    }
+}
+
+/// A running service whose configuration names two folders of rules, and no name of a part but plans.
+fn service_with_packs() -> Service {
+    let pack = RULES.replace("water.high", "pack.high");
+    let files = [
+        ("packs/r.yaml", pack.as_str()),
+        ("rules/r.yaml", RULES),
+        ("devices.csv", SENSORS),
+    ];
+    let mut service = Service::new(&files, "");
+    let config = std::fs::read_to_string(service.config()).unwrap();
+    let names = "sensors = \"devices.csv\"\nrules = [\"packs\", \"rules\"]";
+    let config = config.replace("rules = [\"rules\"]", names);
+    std::fs::write(service.config(), config).unwrap();
+    service.start();
+    service
+}
+
+fn plain(words: &[&str]) -> Output {
+    let mut command = support::citywatch(words);
+    command.env_remove("CITYWATCH_CONFIG");
+    command.output().unwrap()
+}
+
+#[test]
+fn a_folder_is_read_as_run_reads_it() {
+    let service = service_with_packs();
+    let dir = service.folder.path().to_str().unwrap();
+    for same in [plain(&["diff", dir]), command(&service, &["diff", dir])] {
+        assert!(told(&same).contains("nothing differs"), "{}", told(&same));
+    }
+    let pack = service.folder.path().join("packs/r.yaml");
+    let old = std::fs::read_to_string(&pack).unwrap();
+    std::fs::write(&pack, old.replace(">= 3", ">= 4")).unwrap();
+    let differs = told(&plain(&["diff", dir]));
+    assert!(
+        differs.contains("rules: 0 added, 1 changed, 0 removed"),
+        "{differs}"
+    );
+    // and is written back to where it stands
+    let written = plain(&["export", dir, "--force"]);
+    assert!(written.status.success(), "{}", told(&written));
+    assert_eq!(std::fs::read_to_string(&pack).unwrap(), old);
+    assert!(!service.folder.path().join("sensors.csv").exists());
+    assert!(told(&plain(&["diff", dir])).contains("nothing differs"));
+}
+
+#[test]
+fn half_a_copy_does_not_take_all_rules_away() {
+    let mut service = service();
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::write(copy.path().join("sensors.csv"), SENSORS).unwrap();
+    let dir = copy.path().to_str().unwrap();
+    for running in [true, false] {
+        if !running {
+            assert!(service.terminate().success());
+        }
+        let refused = command(&service, &["apply", dir, "--yes"]);
+        let lines = told(&refused);
+        assert_eq!(refused.status.code(), Some(1), "{lines}");
+        assert!(
+            lines.contains("rules: 0 added, 0 changed, 1 removed")
+                && lines.contains("has no rule, and would take away all 1"),
+            "{lines}"
+        );
+    }
+}
+
+#[test]
+fn a_copied_folder_gets_no_ledger_of_its_own_while_a_service_answers() {
+    let mut service = service();
+    let copy = tempfile::tempdir().unwrap();
+    let path = |name: &str| copy.path().join(name);
+    std::fs::create_dir(path("rules")).unwrap();
+    std::fs::write(path("rules/r.yaml"), RULES.replace(">= 3", ">= 4")).unwrap();
+    std::fs::write(path("sensors.csv"), SENSORS).unwrap();
+    let whole = std::fs::read_to_string(service.config()).unwrap();
+    let (without_tokens, _) = whole.split_once("[[tokens]]").unwrap();
+    std::fs::write(path("citywatch.toml"), without_tokens).unwrap();
+    let dir = copy.path().to_str().unwrap();
+
+    let refused = plain(&["apply", dir, "--yes"]);
+    let lines = told(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{lines}");
+    let answering = format!("a service answers at http://127.0.0.1:{}", service.http);
+    for part in [answering.as_str(), "--token", "--url"] {
+        assert!(lines.contains(part), "{part}: {lines}");
+    }
+    assert!(!path("data").exists(), "nothing is made");
+    let applied = plain(&["apply", dir, "--yes", "--token", support::TOKEN]);
+    assert!(
+        told(&applied).contains("version 2 is in force"),
+        "{}",
+        told(&applied)
+    );
+    assert!(service.terminate().success());
+    let written = told(&plain(&["apply", dir, "--yes"]));
+    let ledger = path("data").join("ledger.sqlite");
+    assert!(
+        written.contains(&format!(
+            "version 1 is written to the ledger {}",
+            ledger.display()
+        )),
+        "{written}"
+    );
 }

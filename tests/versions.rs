@@ -364,3 +364,16 @@ fn a_rule_on_trial_warns_nobody_and_ends_its_trial_by_itself() {
         service.alerts("state=active").is_empty().then_some(())
     });
 }
+
+#[test]
+fn sensors_that_no_rule_looks_at_are_counted() {
+    let sensors = SENSORS.to_owned() + "x-1,三号,lvl\n";
+    let mut service = Service::new(&[("rules/r.yaml", RULES), ("sensors.csv", &sensors)], "");
+    service.start();
+    let unwatched = || service.get("/api/v1/status")["unwatched_sensors"].clone();
+    assert_eq!(unwatched(), json!({ "count": 1, "first": ["x-1"] }));
+    let path = "/api/v1/rules/water.high?reason=gone";
+    let (status, answer) = call(&service, "DELETE", path, &Value::Null);
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(unwatched(), json!({ "count": 2, "first": ["w-1", "x-1"] }));
+}

@@ -20,12 +20,18 @@ pub fn misspelt(bundle: &Bundle) -> Vec<Mistake> {
         .collect();
     let file = bundle.files.iter().find(|file| file.part == Part::Sensors);
     let shown = file.map_or("sensors", |file| file.shown.as_str());
+    // a CSV registry begins with its columns
+    let line = file.filter(|file| file.name.ends_with(".csv")).map(|_| 1);
     let mistake = |tag: &str| {
         let meant = meant(tag)?;
         let message = format!(
             "`{tag}` is taken for a tag: write `{meant}` if that column is meant, else choose another name"
         );
-        Some(Mistake::of_file(shown, &message))
+        let mistake = Mistake {
+            line,
+            ..Mistake::of_file(shown, &message)
+        };
+        Some(mistake.written())
     };
     tags.into_iter().filter_map(mistake).collect()
 }

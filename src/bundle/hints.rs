@@ -1,16 +1,20 @@
-//! What in a bundle is lawful and yet mostly a slip: rules that no registered sensor feeds, names that the registry does
-//! not hold, and sums of derived series that do not come in their unit. Sensors may speak without being registered, so
-//! none of it is a mistake, and an empty registry says nothing of rules.
+//! What in a bundle is lawful and yet mostly a slip: rules that no registered sensor feeds, sensors that no rule looks
+//! at, names that the registry does not hold, whom plans do not reach, and sums of derived series that do not come in
+//! their unit. Sensors may speak without being registered, so none of it is a mistake, and an empty registry says nothing.
 
-use citywatch_model::{Mode, Name};
+use citywatch_alerting::ledger::Part;
+use citywatch_model::{Mode, Name, name};
 use citywatch_rules::ast::{Arithmetic, Derive, Expression, Method, Rule};
 
-use super::{Bundle, Mistake};
+use super::{Bundle, Mistake, recipients, unwatched};
 use crate::selection::selects;
 
-/// One hint for each of them, with the place of the rule or series.
+/// Sensors that are named one by one; further ones are only counted.
+const NAMED: usize = 5;
+
+/// One hint for each of them, with its place.
 pub fn hints(bundle: &Bundle) -> Vec<Mistake> {
-    let mut hints = Vec::new();
+    let mut hints = recipients::hints(bundle);
     for derive in &bundle.rules.derived {
         if let Some(message) = of_series(derive) {
             let place = bundle.place_of_series(derive.id.as_str());
@@ -20,6 +24,7 @@ pub fn hints(bundle: &Bundle) -> Vec<Mistake> {
     if bundle.registry.sensors.is_empty() {
         return hints;
     }
+    hints.extend(of_sensors(bundle));
     let rules = bundle.rules.rules.iter();
     let rules = rules.filter(|rule| rule.info.mode != Mode::Off);
     for rule in rules {
@@ -90,6 +95,36 @@ fn measured(expression: &Expression) -> bool {
         Expression::Arithmetic(left, _, right) => measured(left) || measured(right),
         _ => true,
     }
+}
+
+/// Without rules that is told once, and not of each sensor.
+fn of_sensors(bundle: &Bundle) -> Option<Mistake> {
+    let sensors = unwatched(bundle);
+    if sensors.is_empty() || bundle.rules.rules.is_empty() {
+        return None;
+    }
+    let named = sensors.iter().take(NAMED).map(|id| {
+        let tags = bundle.registry.sensors.get(id).map(|sensor| &sensor.tags);
+        let kind = tags.and_then(|tags| tags.get(&name("kind")));
+        kind.map_or_else(|| id.to_string(), |kind| format!("{id} (kind {kind})"))
+    });
+    let named: Vec<String> = named.collect();
+    let more = match sensors.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let message = format!(
+        "no rule looks at {} {}{more}: nothing is ever raised there; compare kind, tags, zone and measurements with the `where` and `measurement` of the rules",
+        if sensors.len() == 1 {
+            "sensor"
+        } else {
+            "sensors"
+        },
+        named.join(", ")
+    );
+    let file = bundle.files.iter().find(|file| file.part == Part::Sensors);
+    let shown = file.map_or("sensors", |file| file.shown.as_str());
+    Some(Mistake::of_file(shown, &message))
 }
 
 fn of_rule(bundle: &Bundle, rule: &Rule) -> Vec<String> {

@@ -5,6 +5,8 @@ mod columns;
 mod files;
 mod hints;
 mod mistake;
+mod recipients;
+mod unwatched;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,6 +24,7 @@ use crate::config;
 pub use files::{BundleFile, NamedText, of_folder, of_paths, of_texts};
 pub use hints::hints;
 pub use mistake::Mistake;
+pub use unwatched::unwatched;
 
 /// A bundle whose files can be read.
 #[derive(Debug, Default)]
@@ -73,19 +76,16 @@ pub struct Tested {
     pub passed: usize,
 }
 
-/// What must hold besides each file being right by itself: rules pass their tests, the plans that they name exist, and
-/// no column of the registry has become a tag by a slip. The registry that is `in_force` is never refused for it.
-pub fn judge(bundle: &Bundle, in_force: Option<&Bundle>) -> Result<Tested, Vec<Mistake>> {
-    let registry = |bundle: &Bundle| {
-        let mut files = bundle.files.iter();
-        let file = files.find(|file| file.part == Part::Sensors);
-        file.map(|file| file.text.clone())
+/// What must hold besides each file being right by itself: rules pass their tests, the plans that they name exist, plans
+/// reach somebody, and no column of the registry has become a tag by a slip. The registry that stands in `before`, which
+/// is in force, is never refused for it, nor are plans and zones asked whom they reach that stand there.
+pub fn judge(bundle: &Bundle, before: Option<&Bundle>) -> Result<Tested, Vec<Mistake>> {
+    let sensors = Part::Sensors;
+    let mut mistakes = match before {
+        Some(before) if before.text(sensors) == bundle.text(sensors) => Vec::new(),
+        _ => columns::misspelt(bundle),
     };
-    let mut mistakes = if in_force.is_some_and(|old| registry(old) == registry(bundle)) {
-        Vec::new()
-    } else {
-        columns::misspelt(bundle)
-    };
+    mistakes.extend(recipients::unreached(bundle, before));
     for rule in &bundle.rules.rules {
         if let Some(plan) = rule
             .info
@@ -124,6 +124,12 @@ pub fn judge(bundle: &Bundle, in_force: Option<&Bundle>) -> Result<Tested, Vec<M
 }
 
 impl Bundle {
+    /// The text of the one file of that part.
+    fn text(&self, part: Part) -> Option<&str> {
+        let file = self.files.iter().find(|file| file.part == part);
+        file.map(|file| file.text.as_str())
+    }
+
     /// The rule files under their names in the bundle.
     pub fn sources(&self) -> Vec<RuleSource> {
         sources(&self.files, |file| &file.name)
@@ -201,10 +207,16 @@ impl Reader {
     fn part(&mut self, file: &BundleFile, bundle: &mut Bundle) {
         let (path, bytes) = (Path::new(&file.shown), file.text.as_bytes());
         match file.part {
-            Part::Sensors => bundle.registry = Arc::new(self.keep(read_registry(path, bytes))),
+            Part::Sensors => {
+                let registry = self.kept(read_registry(path, bytes));
+                bundle.registry = Arc::new(registry.unwrap_or_default());
+            }
             Part::Zones => {
-                let zones = self.keep(Zones::read(path, bytes));
-                self.keep(zones.enter(Arc::make_mut(&mut bundle.registry)));
+                // against zones that could not be read every sensor would stand in an unknown one
+                let Some(zones) = self.kept(Zones::read(path, bytes)) else {
+                    return;
+                };
+                self.kept(zones.enter(Arc::make_mut(&mut bundle.registry)));
                 bundle.zones = for_warnings(&zones);
             }
             Part::Plans => match read_directory(&file.shown, &file.text) {
@@ -215,11 +227,9 @@ impl Reader {
         }
     }
 
-    fn keep<T: Default>(&mut self, read: Result<T, citywatch_ingest::registry::Problems>) -> T {
-        read.unwrap_or_else(|problems| {
-            self.mistakes.extend(problems.0.iter().map(Mistake::from));
-            T::default()
-        })
+    fn kept<T>(&mut self, read: Result<T, citywatch_ingest::registry::Problems>) -> Option<T> {
+        read.map_err(|problems| self.mistakes.extend(problems.0.iter().map(Mistake::from)))
+            .ok()
     }
 }
 

@@ -6,6 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use citywatch_alerting::ledger::{Act, Summary};
 use citywatch_ingest::link::LinkStatus;
+use citywatch_model::Name;
 use citywatch_rules::{UnitError, Unjudged, UnjudgedWhy};
 use prometheus::{Encoder, TextEncoder};
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,8 @@ pub struct Status {
     /// Sensors whose readings raise nothing, because they lie outside of the sensor's `min` and `max` or are older than one that
     /// came before
     pub unjudged: Vec<UnjudgedView>,
+    /// Registered sensors that no rule looks at: nothing is ever raised there
+    pub unwatched_sensors: UnwatchedView,
     /// Alerts and deliveries
     pub summary: Summary,
 }
@@ -197,6 +200,24 @@ impl From<&UnitError> for UnitErrorView {
     }
 }
 
+/// Registered sensors that no rule looks at, because of their kind, tags, zone or measurements
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UnwatchedView {
+    /// How many the caller sees
+    pub count: usize,
+    /// The first 20 of them
+    pub first: Vec<String>,
+}
+
+impl UnwatchedView {
+    fn of(seen: &[&Name]) -> UnwatchedView {
+        UnwatchedView {
+            count: seen.len(),
+            first: seen.iter().take(20).map(ToString::to_string).collect(),
+        }
+    }
+}
+
 /// Readings of a sensor that raise nothing
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UnjudgedView {
@@ -242,6 +263,8 @@ pub async fn status(
     let unit_errors = unit_errors.iter().filter(|error| sees(error.sensor));
     let unjudged = app.notes.unjudged();
     let unjudged = unjudged.iter().filter(|entry| sees(entry.sensor));
+    let present = app.keeper.present();
+    let unwatched = present.unwatched().iter().filter(|sensor| sees(**sensor));
     let part = Status {
         journal: None,
         history: None,
@@ -260,6 +283,7 @@ pub async fn status(
         rule_files: Vec::new(),
         unit_errors: unit_errors.map(Into::into).collect(),
         unjudged: unjudged.map(Into::into).collect(),
+        unwatched_sensors: UnwatchedView::of(&unwatched.collect::<Vec<_>>()),
         summary,
     };
     if !bearer.view.is_whole() {
@@ -284,7 +308,7 @@ pub async fn status(
         archive: app.archive.as_ref().map(|archive| archive.status().into()),
         booked: Some(booked),
         behind_seconds: Some(app.road.standstill().behind.as_secs_f64()),
-        rules: Some(app.keeper.present().at_work()),
+        rules: Some(present.at_work()),
         rule_files: facts
             .in_force
             .sources

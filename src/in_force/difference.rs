@@ -110,6 +110,17 @@ impl Difference {
         *self == Difference::default()
     }
 
+    /// How many rules are gone.
+    pub fn rules_removed(&self) -> usize {
+        self.rules_that(Became::Removed).count()
+    }
+
+    fn rules_that(&self, became: Became) -> impl Iterator<Item = &str> {
+        let rules = self.rules.iter();
+        let rules = rules.filter(move |rule| rule.became == became);
+        rules.map(|rule| rule.rule.as_str())
+    }
+
     /// Without the lines of plans, which hold addresses and secrets.
     pub fn without_secrets(mut self) -> Difference {
         for file in &mut self.files {
@@ -122,10 +133,7 @@ impl Difference {
 
     /// The same in a few numbers, for the audit.
     pub fn numbers(&self) -> Value {
-        let named = |became: Became| -> Vec<&str> {
-            let rules = self.rules.iter().filter(|rule| rule.became == became);
-            rules.map(|rule| rule.rule.as_str()).collect()
-        };
+        let named = |became: Became| -> Vec<&str> { self.rules_that(became).collect() };
         let files: Vec<&str> = self.files.iter().map(|file| file.file.as_str()).collect();
         serde_json::json!({
             "files": files,
@@ -287,6 +295,16 @@ impl fmt::Display for Difference {
             if count > sensors.first.len() {
                 writeln!(f, "  and {} more", count - sensors.first.len())?;
             }
+        }
+        if !self.rules.is_empty() {
+            let count = |became: Became| self.rules_that(became).count();
+            writeln!(
+                f,
+                "rules: {} added, {} changed, {} removed",
+                count(Became::Added),
+                count(Became::Changed),
+                count(Became::Removed)
+            )?;
         }
         for rule in &self.rules {
             write!(

@@ -2,7 +2,7 @@
 //! here, on values; putting the outcome in force is `keeper`'s affair.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use citywatch_alerting::Ledger;
 use citywatch_alerting::ledger::{Contents, PartText, RuleMode, RuleVersion, Version, sha256};
@@ -21,6 +21,8 @@ pub struct Present {
     pub bundle: Bundle,
     /// Where each rule stands in them.
     pub places: BTreeMap<Name, Place>,
+    /// Sought when somebody asks: a city has many sensors.
+    unwatched: OnceLock<Vec<Name>>,
 }
 
 /// What somebody wants to be in force.
@@ -70,7 +72,14 @@ impl Present {
             version,
             bundle,
             places,
+            unwatched: OnceLock::new(),
         }
+    }
+
+    /// Registered sensors that no rule looks at.
+    pub fn unwatched(&self) -> &[Name] {
+        self.unwatched
+            .get_or_init(|| bundle::unwatched(&self.bundle))
     }
 
     /// A bundle that holds until there is a first version, which comes with the first rules.

@@ -227,7 +227,14 @@ fn counting_and_filtering_find_only_what_lies_inside() {
     let keys: Vec<&String> = status.as_object().unwrap().keys().collect();
     assert_eq!(
         keys,
-        ["sensors", "summary", "unit_errors", "unjudged", "version"],
+        [
+            "sensors",
+            "summary",
+            "unit_errors",
+            "unjudged",
+            "unwatched_sensors",
+            "version"
+        ],
         "what counts the whole is left out"
     );
     assert_eq!(status["sensors"], 2);

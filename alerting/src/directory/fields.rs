@@ -193,15 +193,20 @@ fn empty_or(tree: &Tree) -> &'static str {
 
 /// The known word nearest to `word`, or all of them.
 pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
-    let nearest = known
-        .iter()
-        .map(|known| (strsim::levenshtein(word, known), known))
-        .min();
-    match nearest {
-        Some((distance, known)) if distance <= 2.max(word.len() / 3) => {
-            format!("did you mean `{known}`?")
-        }
-        Some(_) => format!("write one of {}", known.join(", ")),
-        None => "there are none yet".to_owned(),
+    match nearest(word, known) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None if known.is_empty() => "there are none yet".to_owned(),
+        None => format!("write one of {}", known.join(", ")),
     }
+}
+
+/// The known word that `word` is a slip of, if it is near enough to one; capitals tell nothing apart.
+#[must_use]
+pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let small = word.to_lowercase();
+    let distances = known
+        .iter()
+        .map(|known| (strsim::levenshtein(&small, &known.to_lowercase()), *known));
+    let (distance, known) = distances.min()?;
+    (distance <= 2.max(word.len() / 3)).then_some(known)
 }

@@ -3,6 +3,7 @@
 
 mod fields;
 mod load;
+mod places;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,9 @@ use serde::Serialize;
 
 use crate::channel::{Endpoint, Recipient};
 
+pub use fields::nearest;
 pub use load::{load_directory, read_directory};
+pub use places::Places;
 pub use tree::Problem;
 
 /// A department with its desks and people.

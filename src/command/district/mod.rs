@@ -1,17 +1,20 @@
 //! `citywatch apply`, `diff` and `export`: a folder against what is in force. They speak to the running service; if
 //! none runs, they use its ledger.
 
+mod folder;
 mod reach;
 
-use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::bundle::{self, BundleFile, Mistake};
-use crate::cli::{Apply, Diff, Export};
-use crate::in_force::told;
-use reach::{Found, Reach};
+use citywatch_alerting::ledger::Part;
+
+use crate::bundle::{self, BundleFile};
+use crate::cli::{Apply, Diff, Export, Target};
+use folder::{Places, files};
+use reach::{Compared, Found, Reach};
 
 /// Ended without a problem, or why not.
 type Ended = Result<ExitCode, String>;
@@ -35,33 +38,21 @@ fn ended(command: &str, ended: Ended) -> ExitCode {
     })
 }
 
-fn files(folder: &Path) -> Result<Vec<BundleFile>, String> {
-    let files = bundle::of_folder(folder).map_err(|mistakes| told(&mistakes))?;
-    if files.is_empty() {
-        return Err(format!(
-            "{} holds nothing of a bundle: it needs sensors.csv, zones.yaml, plans.yaml or rules/NAME.yaml",
-            folder.display()
-        ));
-    }
-    Ok(files)
-}
-
 async fn diff_folder(options: &Diff) -> Ended {
-    let files = files(&options.target.folder)?;
+    let files = files(&options.target)?;
     let reach = Reach::open(&options.target).await?;
-    let found = reach.difference(files).await?;
+    let found = reach.difference(files.clone()).await?;
     reach.close().await?;
     if found.difference.is_empty() {
         println!("nothing differs: version {} is in force", found.version);
         return Ok(ExitCode::SUCCESS);
     }
-    print!("{}", found.difference);
-    println!("{} tests in the rule files passed", found.tests_passed);
+    show(&files, &found);
     Ok(ExitCode::FAILURE)
 }
 
 async fn apply_folder(options: &Apply) -> Ended {
-    let files = files(&options.target.folder)?;
+    let files = files(&options.target)?;
     let reach = Reach::open(&options.target).await?;
     let found = reach.difference(files.clone()).await?;
     if found.difference.is_empty() {
@@ -69,9 +60,9 @@ async fn apply_folder(options: &Apply) -> Ended {
         reach.close().await?;
         return Ok(ExitCode::SUCCESS);
     }
-    print!("{}", found.difference);
-    println!("{} tests in the rule files passed", found.tests_passed);
-    if !options.yes && !confirmed()? {
+    show(&files, &found);
+    keeps_rules(&files, &found, &options.target)?;
+    if !options.yes && !confirmed(found.difference.rules_removed())? {
         println!("nothing was changed");
         reach.close().await?;
         return Ok(ExitCode::FAILURE);
@@ -81,23 +72,52 @@ async fn apply_folder(options: &Apply) -> Ended {
         format!("citywatch apply {folder}")
     });
     let version = reach.apply(files, &reason, &found).await?;
-    if reach.is_running() {
-        println!("version {version} is in force");
-    } else {
-        println!(
-            "version {version} is written; no service runs here, and it is in force as soon as one starts"
-        );
+    match reach.ledger() {
+        None => println!("version {version} is in force"),
+        Some(ledger) => println!(
+            "version {version} is written to the ledger {}; no service runs here, and it is in force as soon as one starts",
+            ledger.display()
+        ),
     }
     reach.close().await?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is different, and what `check` would warn of.
+fn show(files: &[BundleFile], found: &Compared) {
+    print!("{}", found.difference);
+    println!("{} tests in the rule files passed", found.tests_passed);
+    // they have no mistake, or there were no difference
+    let hints = bundle::compile(files.to_vec()).map(|bundle| bundle::hints(&bundle));
+    for hint in hints.unwrap_or_default() {
+        eprintln!("warning: {hint}\n");
+    }
+}
+
+/// Refuses a bundle without any rule while rules are in force, as `run --apply-bundle` does: half a copy looks like that.
+fn keeps_rules(files: &[BundleFile], found: &Compared, target: &Target) -> Result<(), String> {
+    let removed = found.difference.rules_removed();
+    let ruled = files.iter().any(|file| file.part == Part::Rules)
+        && bundle::compile(files.to_vec()).is_ok_and(|bundle| !bundle.rules.rules.is_empty());
+    if ruled || removed == 0 {
+        return Ok(());
+    }
+    Err(format!(
+        "nothing was changed: the bundle of {} has no rule, and would take away all {removed} that are in force: add the rule files, or name them under [bundle] rules in its citywatch.toml",
+        target.folder.display()
+    ))
+}
+
 /// Asks the person at the terminal; without one, `--yes` must have been said.
-fn confirmed() -> Result<bool, String> {
+fn confirmed(rules_removed: usize) -> Result<bool, String> {
     if !std::io::stdin().is_terminal() {
         return Err("nothing was changed: say --yes where nobody can be asked".to_owned());
     }
-    print!("Put this in force? [y/N] ");
+    match rules_removed {
+        0 => print!("Put this in force? [y/N] "),
+        1 => print!("1 rule is removed. Put this in force? [y/N] "),
+        count => print!("{count} rules are removed. Put this in force? [y/N] "),
+    }
     let failed = |error: std::io::Error| error.to_string();
     std::io::stdout().flush().map_err(failed)?;
     let mut answer = String::new();
@@ -110,36 +130,32 @@ async fn export_folder(options: &Export) -> Ended {
     let reach = Reach::open(&options.target).await?;
     let Found { version, files } = reach.files().await?;
     reach.close().await?;
-    let unreadable = |error: &dyn std::fmt::Display| format!("{}: {error}", folder.display());
-    if !options.force {
-        let differs = |file: &&BundleFile| {
-            let old = std::fs::read(folder.join(&file.name));
-            old.is_ok_and(|old| old != file.text.as_bytes())
-        };
-        let names: Vec<&str> = files
-            .iter()
-            .filter(differs)
-            .map(|file| file.name.as_str())
-            .collect();
-        if !names.is_empty() {
-            return Err(format!(
-                "these files differ from what is in force and were left alone, and nothing was written: {}; say --force to overwrite them, or name another folder",
-                names.join(", ")
-            ));
-        }
+    let places = Places::of(&options.target);
+    let differing: Vec<(PathBuf, &BundleFile)> = files
+        .iter()
+        .map(|file| (places.of_file(&file.name), file))
+        .filter(|(path, file)| std::fs::read(path).map_or(true, |old| old != file.text.as_bytes()))
+        .collect();
+    let old = differing.iter().filter(|(path, _)| path.exists());
+    let names: Vec<String> = old
+        .filter(|(path, _)| !options.force || !places.holds(path))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    if !names.is_empty() {
+        return Err(format!(
+            "these files differ from what is in force and were left alone, and nothing was written: {}; say --force to overwrite those in the folder, or name another folder",
+            names.join(", ")
+        ));
     }
-    for file in &files {
-        let path = folder.join(&file.name);
-        let parent = path.parent().unwrap_or(folder);
-        std::fs::create_dir_all(parent).map_err(|error| unreadable(&error))?;
-        std::fs::write(&path, &file.text).map_err(|error| unreadable(&error))?;
+    for (path, file) in differing {
+        write(&path, file).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     println!(
         "version {version}: {} files written to {}",
         files.len(),
         folder.display()
     );
-    for left in others(folder, &files) {
+    for left in places.others(&files) {
         println!(
             "{left} is not in force; the next `citywatch apply` of this folder would put it in force"
         );
@@ -147,16 +163,15 @@ async fn export_folder(options: &Export) -> Ended {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Files of a bundle in the folder that are not among `files`.
-fn others(folder: &Path, files: &[BundleFile]) -> Vec<String> {
-    let known: BTreeSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
-    let there = bundle::of_folder(folder).unwrap_or_else(|mistakes: Vec<Mistake>| {
-        // what cannot be read is told by the next `apply`
-        tracing::warn!("{}", told(&mistakes));
-        Vec::new()
-    });
-    let names = there.into_iter().map(|file| file.name);
-    names
-        .filter(|name| !known.contains(name.as_str()))
-        .collect()
+fn write(path: &Path, file: &BundleFile) -> std::io::Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut options = std::fs::File::options();
+    options.write(true).create(true).truncate(true);
+    if file.part == Part::Plans {
+        // they hold secrets and addresses; one that is there keeps the rights that people gave it
+        options.mode(0o600);
+    }
+    options.open(path)?.write_all(file.text.as_bytes())
 }

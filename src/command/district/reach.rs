@@ -1,13 +1,15 @@
 //! How these commands reach what is in force: through the running service, or through its ledger while none runs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use citywatch_alerting::ledger::{Actor, Call};
 use citywatch_alerting::{Ledger, Settings};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::folder::CONFIG;
 use crate::bundle::{BundleFile, Mistake, NamedText};
 use crate::cli::Target;
 use crate::config::{self, Config, Role};
@@ -15,12 +17,19 @@ use crate::http_client::Client;
 use crate::in_force::{self, Difference, Present, Wish, told};
 use crate::lock::{self, FolderLock, LockError};
 
+/// How long whoever listens at the address of the configuration is waited for, until it says whether it is a Citywatch.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
 /// The way to what is in force.
 pub enum Reach {
     /// A service runs.
     Service(Client),
     /// None runs; nobody else uses the data folder meanwhile.
-    Ledger { ledger: Ledger, _lock: FolderLock },
+    Ledger {
+        ledger: Ledger,
+        path: PathBuf,
+        _lock: FolderLock,
+    },
 }
 
 /// Files in force.
@@ -44,30 +53,35 @@ impl Reach {
         if let Some(url) = &target.url {
             return Client::new(url, target.token.as_deref()).map(Reach::Service);
         }
-        let beside = target.folder.join("citywatch.toml");
+        let beside = target.folder.join(CONFIG);
         let path = match &target.config {
             Some(path) => path.clone(),
             None if beside.exists() => beside,
-            None => "citywatch.toml".into(),
+            None => CONFIG.into(),
         };
         let config = config::read(&path).map_err(|problems| {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
             lines.join("\n")
         })?;
+        let url = format!("http://{}", reachable(config.http.listen));
+        let service = || Client::new(&url, Some(&token(&config, target, &url)?));
+        // of a copied folder the service that answers owns another data folder, and that is the one in force
+        if answers(&url).await {
+            return service().map(Reach::Service);
+        }
         match lock::take(&config.storage.folder) {
             Ok(lock) => open_ledger(&config.storage.folder, lock).await,
-            Err(LockError::Taken(_)) => {
-                let token = token(&config, target)?;
-                let url = format!("http://{}", reachable(config.http.listen));
-                Client::new(&url, Some(&token)).map(Reach::Service)
-            }
+            Err(LockError::Taken(_)) => service().map(Reach::Service),
             Err(error) => Err(error.to_string()),
         }
     }
 
-    /// Whether a service runs.
-    pub fn is_running(&self) -> bool {
-        matches!(self, Reach::Service(_))
+    /// The ledger that is written to because no service runs.
+    pub fn ledger(&self) -> Option<&Path> {
+        match self {
+            Reach::Service(_) => None,
+            Reach::Ledger { path, .. } => Some(path),
+        }
     }
 
     /// What `files` would change.
@@ -181,15 +195,29 @@ impl Reach {
 async fn open_ledger(folder: &Path, lock: FolderLock) -> Result<Reach, String> {
     let metrics = prometheus::Registry::new();
     let path = folder.join("ledger.sqlite");
-    let ledger = Ledger::open(path, Arc::default(), Settings::default(), &metrics).await;
+    let ledger = Ledger::open(path.clone(), Arc::default(), Settings::default(), &metrics).await;
     Ok(Reach::Ledger {
         ledger: ledger.map_err(|error| error.to_string())?,
+        path,
         _lock: lock,
     })
 }
 
+/// Whether a Citywatch listens there: only one of them says what is wrong with a request in these words.
+async fn answers(url: &str) -> bool {
+    let Ok(client) = Client::new(url, None) else {
+        return false;
+    };
+    let asked = client.ask(Method::GET, "/api", None);
+    let Ok(Ok((_, answer))) = tokio::time::timeout(ANSWER_LIMIT, asked).await else {
+        return false;
+    };
+    let kind = answer["type"].as_str();
+    kind.is_some_and(|kind| kind.starts_with("urn:citywatch:"))
+}
+
 /// The token that the command line names, else one that the configuration or the data folder holds.
-fn token(config: &Config, target: &Target) -> Result<String, String> {
+fn token(config: &Config, target: &Target, url: &str) -> Result<String, String> {
     let of_config = || {
         let mut admins = config
             .tokens
@@ -203,7 +231,7 @@ fn token(config: &Config, target: &Target) -> Result<String, String> {
     let path = config.storage.folder.join("admin.token");
     let text = std::fs::read_to_string(&path).map_err(|_| {
         format!(
-            "the service runs, and no token of an admin stands in the configuration or in {}: give one with --token",
+            "a service answers at {url}, and no token of an admin stands in the configuration, nor can one be read in {}: say --token with one of it, or --url and --token of the service that is meant; nothing was changed",
             path.display()
         )
     })?;
