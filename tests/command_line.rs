@@ -297,7 +297,7 @@ fn a_sum_under_a_factor_that_does_not_come_in_the_unit_of_its_series_is_warned_o
     let rules = "rules:\n  - { id: t.net, measurement: net, levels: { red: value >= 3 } }\n";
     let rules = format!("derive:\n{}{rules}", derived.concat());
     let files = [
-        ("plans.yaml", "plans: []\n"),
+        ("plans.yaml", PLANS),
         ("rules.yaml", &*rules),
         ("sensors.csv", "sensor_id\n"),
     ];

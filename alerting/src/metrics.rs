@@ -24,7 +24,17 @@ pub(crate) struct Metrics {
     attempt_seconds: HistogramVec,
     accepted_seconds: HistogramVec,
     outbox_depth: IntGauge,
+    failing: IntGaugeVec,
     dead: IntCounterVec,
+}
+
+/// A delivery that counts as failing as long as this lives.
+pub(crate) struct Failing(IntGauge);
+
+impl Drop for Failing {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Metrics {
@@ -66,6 +76,13 @@ impl Metrics {
                 "citywatch_outbox_depth",
                 "Deliveries that the outbox holds",
             )?,
+            failing: IntGaugeVec::new(
+                Opts::new(
+                    "citywatch_deliveries_failing",
+                    "Deliveries whose last attempt failed and that are tried again",
+                ),
+                &["channel"],
+            )?,
             dead: IntCounterVec::new(
                 Opts::new(
                     "citywatch_deliveries_dead_total",
@@ -81,6 +98,7 @@ impl Metrics {
         registry.register(Box::new(metrics.attempt_seconds.clone()))?;
         registry.register(Box::new(metrics.accepted_seconds.clone()))?;
         registry.register(Box::new(metrics.outbox_depth.clone()))?;
+        registry.register(Box::new(metrics.failing.clone()))?;
         registry.register(Box::new(metrics.dead.clone()))?;
         Ok(metrics)
     }
@@ -122,6 +140,13 @@ impl Metrics {
         self.accepted_seconds
             .with_label_values(&[channel])
             .observe(since_commit.as_secs_f64());
+    }
+
+    /// A delivery fails from now on, until what is answered is dropped.
+    pub fn failing(&self, channel: &str) -> Failing {
+        let failing = self.failing.with_label_values(&[channel]);
+        failing.inc();
+        Failing(failing)
     }
 
     pub fn outbox_changed(&self, by: i64) {

@@ -58,11 +58,13 @@ pub enum Reason {
     Unsupported,
     /// A broker kept the message from some earlier time, and it does not say from when.
     RetainedWithoutTime,
+    /// A unit stands under a key that means nothing here.
+    BadUnit,
 }
 
 impl Reason {
     /// All reasons, in the order of the enum.
-    pub const ALL: [Reason; 21] = [
+    pub const ALL: [Reason; 22] = [
         Reason::Empty,
         Reason::TooLarge,
         Reason::NotUtf8,
@@ -84,6 +86,7 @@ impl Reason {
         Reason::SeveralValues,
         Reason::Unsupported,
         Reason::RetainedWithoutTime,
+        Reason::BadUnit,
     ];
 
     /// The stable word, such as `malformed_json`.
@@ -111,6 +114,7 @@ impl Reason {
             Reason::SeveralValues => "several_values",
             Reason::Unsupported => "unsupported",
             Reason::RetainedWithoutTime => "retained_without_time",
+            Reason::BadUnit => "bad_unit",
         }
     }
 }

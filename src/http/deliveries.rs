@@ -38,7 +38,7 @@ pub async fn detail(
     Ok(Json(app.ledger.seen(&bearer.view).delivery(id).await?))
 }
 
-/// Tries a dead delivery again
+/// Tries a dead or failed delivery again, or one that waits for its next attempt at once
 #[utoipa::path(post, path = "/api/v1/deliveries/{id}/retry", tag = "deliveries", params(("id" = i64, Path), Caller),
     responses((status = 200, body = Delivery), Problems))]
 pub async fn retry(

@@ -267,10 +267,11 @@ impl Ledger {
             .map_err(LedgerError::storage("read what was sent before"))
     }
 
-    /// Sends a dead or failed delivery again, as a new delivery with the same message id.
+    /// Sends a dead or failed delivery again, as a new delivery with the same message id. One that waits for its next
+    /// attempt is itself attempted now, unless its receiver has asked to wait.
     ///
     /// # Errors
-    /// If there is no such delivery, it is neither dead nor failed, it was tried again already, or its warning has lapsed or was
+    /// If there is no such delivery, it has arrived or was cancelled, it was tried again already, or its warning has lapsed or was
     /// followed by a newer message.
     pub async fn retry_delivery(&self, id: i64, call: &Call) -> Result<Delivery, LedgerError> {
         let asked = super::key::fingerprint("retry", id, &());
@@ -280,6 +281,18 @@ impl Ledger {
             return Ok(answer);
         }
         let dead = Delivery::load(session.connection().await?, id).await?;
+        if matches!(dead.state, DeliveryState::Queued | DeliveryState::Sending) {
+            let concerns = Concerns {
+                alert: Some(dead.alert),
+                warning: Some(dead.warning),
+                delivery: Some(id),
+            };
+            session.act(&call.actor, "retry", concerns, &dead);
+            session.keep_answer(call, &asked, &dead);
+            session.hurry(id);
+            session.commit().await?;
+            return Ok(dead);
+        }
         let mut job = session.retriable(id).await?;
         job.delivery = session.take_delivery_id();
         job.attempts = 0;

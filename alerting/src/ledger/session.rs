@@ -43,6 +43,7 @@ pub(crate) struct Session {
     position: Option<Position>,
     jobs: Vec<Job>,
     cancelled: Vec<i64>,
+    hurried: Option<i64>,
     gate: Option<OwnedRwLockWriteGuard<()>>,
 }
 
@@ -65,6 +66,7 @@ impl Ledger {
             position: None,
             jobs: Vec::new(),
             cancelled: Vec::new(),
+            hurried: None,
             gate: None,
         })
     }
@@ -250,6 +252,11 @@ impl Session {
         self.jobs.extend(jobs);
     }
 
+    /// The outbox tries this one at once when that is committed.
+    pub fn hurry(&mut self, delivery: i64) {
+        self.hurried = Some(delivery);
+    }
+
     /// The outbox forgets these once that is committed.
     pub fn cancel(&mut self, deliveries: &[i64]) {
         self.cancelled.extend_from_slice(deliveries);
@@ -314,6 +321,9 @@ impl Session {
             .as_ref()
         {
             outbox.put(self.jobs.drain(..), committed);
+            if let Some(delivery) = self.hurried {
+                outbox.hurry(delivery);
+            }
         }
         self.shared.newest_event.send_if_modified(|newest| {
             let newer = newest_event > *newest;

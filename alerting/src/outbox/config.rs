@@ -11,6 +11,8 @@ pub struct OutboxConfig {
     pub retry_cap: Duration,
     /// However long the other side asks to wait, what follows waits no longer behind a message.
     pub polite: Duration,
+    /// Once a host has taken something, what waits for it is tried again at the latest so long after its last attempt.
+    pub soon: Duration,
     /// After so many attempts a delivery is dead; else when its warning expires.
     pub max_attempts: u32,
     /// An attempt that takes longer has failed.
@@ -27,6 +29,7 @@ impl Default for OutboxConfig {
             retry_base: Duration::from_secs(1),
             retry_cap: Duration::from_secs(600),
             polite: Duration::from_secs(30),
+            soon: Duration::from_secs(5),
             max_attempts: u32::MAX,
             attempt_timeout: Duration::from_secs(30),
             per_channel: 256,

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::Inner;
 use super::place::{LaneKey, Waiting};
+use super::{Host, Inner, Served};
 use crate::channel::{Endpoint, SendFailure, Sent};
 use crate::ledger::{Job, Outcome, Report};
 use crate::settings::wall_clock;
@@ -17,6 +17,12 @@ struct Tried {
     report: Report,
     /// The wait that the other side asks for.
     after: Option<Duration>,
+}
+
+impl Tried {
+    fn worked(&self) -> bool {
+        matches!(self.report.outcome, Outcome::Accepted | Outcome::Delivered)
+    }
 }
 
 /// How the turn of the first in the lane ends.
@@ -46,6 +52,8 @@ impl Inner {
     async fn deliver(&self, waiting: &Waiting, key: &LaneKey, pushed: &Notify) -> Turn {
         let job = &waiting.job;
         let mut attempts = job.attempts;
+        let failing = || self.ledger.shared.metrics.failing(&job.channel);
+        let mut failed = (attempts > 0).then(failing);
         loop {
             if self.stopping.is_cancelled() {
                 return Turn::Stopped;
@@ -57,8 +65,9 @@ impl Inner {
                 Ok(way) => way,
                 Err(why) => return self.finish(decision(job, attempts, Outcome::GaveUp, why)),
             };
+            let host = self.host(&endpoint, channel.channel.concurrent());
             let permits = tokio::select! {
-                permits = self.permits(&endpoint, channel) => permits,
+                permits = permits(&host, channel) => permits,
                 () = self.stopping.cancelled() => return Turn::Stopped,
             };
             // the permits may have taken long
@@ -72,8 +81,15 @@ impl Inner {
             attempts += 1;
             let tried = self.attempt(waiting, attempts, endpoint, channel).await;
             drop(permits);
+            if tried.worked() {
+                host.took.notify_waiters();
+            }
             if tried.report.outcome.is_final() {
                 return self.finish(tried.report);
+            }
+            if failed.is_none() {
+                failed = Some(failing());
+                tell_failure(job, &tried.report.detail);
             }
             self.report(tried.report);
             if let Some(newer) = self.superseded(key, job) {
@@ -87,7 +103,7 @@ impl Inner {
             let own = self.config.wait(attempts, fastrand::f64());
             let asked_for = tried.after.filter(|after| *after > own);
             let wait = (asked_for.unwrap_or(own), asked_for.is_some());
-            let pause = self.pause((job, pushed), key, wait);
+            let pause = self.pause((job, pushed, &host), key, wait);
             if !pause.await {
                 return Turn::Stopped;
             }
@@ -95,10 +111,11 @@ impl Inner {
     }
 
     /// Waits before the next attempt, less long when something waits behind: until that comes if the wait is our own,
-    /// and politely if the other side asked for it, unless the message was withdrawn. `false` if the outbox stops.
+    /// and politely if the other side asked for it, unless the message was withdrawn. A host that takes something else
+    /// meanwhile shortens a wait of our own. `false` if the outbox stops.
     async fn pause(
         &self,
-        (job, pushed): (&Job, &Notify),
+        (job, pushed, host): (&Job, &Notify, &Host),
         key: &LaneKey,
         (mut wait, asked_for): (Duration, bool),
     ) -> bool {
@@ -115,13 +132,14 @@ impl Inner {
                         return true;
                     }
                 }
+                () = host.took.notified(), if !asked_for => wait = wait.min(self.config.soon),
                 () = self.stopping.cancelled() => return false,
             }
         }
     }
 
     /// Where to and by which channel; an error if there is no sense in a further attempt.
-    fn way(&self, job: &Job, attempts: u32) -> Result<(Endpoint, &super::Served), String> {
+    fn way(&self, job: &Job, attempts: u32) -> Result<(Endpoint, &Served), String> {
         if job.warning.expires <= self.ledger.now() {
             return Err(format!(
                 "the warning lapsed at {} before it could be delivered",
@@ -144,24 +162,12 @@ impl Inner {
         Ok((endpoint.clone(), channel))
     }
 
-    /// The host's permit first: whoever waits for a slow host holds no place of the channel.
-    async fn permits(
-        &self,
-        endpoint: &Endpoint,
-        channel: &super::Served,
-    ) -> [Option<OwnedSemaphorePermit>; 2] {
-        let acquire = |limit: Arc<Semaphore>| async move { limit.acquire_owned().await.ok() };
-        let name = format!("{} {}", endpoint.kind(), endpoint.host());
-        let host = acquire(self.host(name, channel.channel.concurrent())).await;
-        [host, acquire(Arc::clone(&channel.limit)).await]
-    }
-
     async fn attempt(
         &self,
         waiting: &Waiting,
         number: u32,
         endpoint: Endpoint,
-        channel: &super::Served,
+        channel: &Served,
     ) -> Tried {
         let job = &waiting.job;
         let order = self.order(job, number, endpoint).await;
@@ -213,6 +219,27 @@ impl Inner {
         self.ledger.shared.metrics.outbox_changed(-1);
         Turn::Finished
     }
+}
+
+/// The host's permit first: whoever waits for a slow host holds no place of the channel.
+async fn permits(host: &Host, channel: &Served) -> [Option<OwnedSemaphorePermit>; 2] {
+    let acquire = |limit: &Arc<Semaphore>| {
+        let limit = Arc::clone(limit);
+        async move { limit.acquire_owned().await.ok() }
+    };
+    [acquire(&host.limit).await, acquire(&channel.limit).await]
+}
+
+/// Once for each delivery: the list of deliveries tells the rest.
+fn tell_failure(job: &Job, detail: &str) {
+    tracing::warn!(
+        delivery = job.delivery,
+        alert = job.alert,
+        channel = job.channel,
+        department = %job.recipient.department,
+        detail,
+        "a message did not go out; it is tried again until its warning expires"
+    );
 }
 
 fn retry(detail: String) -> SendFailure {

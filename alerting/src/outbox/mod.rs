@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 pub use config::OutboxConfig;
 
 use crate::LedgerError;
-use crate::channel::Channel;
+use crate::channel::{Channel, Endpoint};
 use crate::ledger::{Job, Ledger, Report};
 use place::{Lane, LaneKey, Waiting};
 
@@ -42,11 +42,19 @@ struct Served {
     limit: Arc<Semaphore>,
 }
 
+/// A host that deliveries go to.
+#[derive(Clone)]
+struct Host {
+    limit: Arc<Semaphore>,
+    /// It has taken something.
+    took: Arc<Notify>,
+}
+
 struct Inner {
     ledger: Ledger,
     config: OutboxConfig,
     channels: HashMap<&'static str, Served>,
-    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
+    hosts: Mutex<HashMap<String, Host>>,
     lanes: Mutex<HashMap<LaneKey, Lane>>,
     /// Taken away when the outbox stops, so that the recorder comes to its end.
     reports: Mutex<Option<mpsc::UnboundedSender<Report>>>,
@@ -68,6 +76,13 @@ impl Inbox {
                 job,
                 committed: Some(committed),
             });
+        }
+    }
+
+    /// Ends the wait of a delivery for its next attempt.
+    pub fn hurry(&self, delivery: i64) {
+        if let Some(inner) = self.0.upgrade() {
+            inner.hurry(delivery);
         }
     }
 }
@@ -159,10 +174,15 @@ impl Inner {
         }
     }
 
-    /// The limit of attempts at a time to one host; a gateway's own setting goes before ours.
-    fn host(&self, host: String, own: Option<usize>) -> Arc<Semaphore> {
-        let limit = || Arc::new(Semaphore::new(own.unwrap_or(self.config.per_host)));
-        Arc::clone(lock(&self.hosts).entry(host).or_insert_with(limit))
+    /// With its limit of attempts at a time; a gateway's own setting goes before ours.
+    fn host(&self, endpoint: &Endpoint, own: Option<usize>) -> Host {
+        let name = format!("{} {}", endpoint.kind(), endpoint.host());
+        let mut hosts = lock(&self.hosts);
+        let host = hosts.entry(name).or_insert_with(|| Host {
+            limit: Arc::new(Semaphore::new(own.unwrap_or(self.config.per_host))),
+            took: Arc::default(),
+        });
+        host.clone()
     }
 
     fn report(&self, report: Report) {

@@ -91,6 +91,17 @@ impl Inner {
         }
     }
 
+    pub(super) fn hurry(&self, delivery: i64) {
+        let lanes = lock(&self.lanes);
+        let waits = |lane: &&Lane| {
+            let first = lane.queue.front();
+            first.is_some_and(|first| first.job.delivery == delivery)
+        };
+        if let Some(lane) = lanes.values().find(waits) {
+            lane.pushed.notify_one();
+        }
+    }
+
     pub(super) fn advance(&self, key: &LaneKey) {
         if let Some(lane) = lock(&self.lanes).get_mut(key) {
             lane.queue.pop_front();

@@ -1,6 +1,7 @@
 //! The outbox against real endpoints: at least once, in order, never after a withdrawal, and across a crash.
 
 mod lanes;
+mod outage;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,8 +1,8 @@
 //! A ledger in a temporary folder, with the departments and plans of a small district and a clock that tests set.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use citywatch_alerting::ledger::{Actor, Applied, Call, Change, Epoch};
@@ -18,6 +18,8 @@ pub const START: &str = "2026-11-22T00:00:00Z";
 pub struct Place {
     folder: tempfile::TempDir,
     clock: Arc<AtomicI64>,
+    /// Of the ledger that was opened last.
+    metrics: Mutex<prometheus::Registry>,
 }
 
 impl Place {
@@ -26,6 +28,7 @@ impl Place {
         Place {
             folder: tempfile::tempdir().unwrap(),
             clock: Arc::new(AtomicI64::new(start.millis())),
+            metrics: Mutex::default(),
         }
     }
 
@@ -51,19 +54,20 @@ impl Place {
             )),
             ..Settings::default()
         };
-        let ledger = Ledger::open(
-            self.file(),
-            Arc::new(directory),
-            settings,
-            &prometheus::Registry::new(),
-        )
-        .await?;
+        let metrics = prometheus::Registry::new();
+        *self.metrics.lock().unwrap() = metrics.clone();
+        let ledger = Ledger::open(self.file(), Arc::new(directory), settings, &metrics).await?;
         ledger.set_zones(Arc::new(zones()));
         Ok(ledger)
     }
 
     pub async fn open(&self, plans: &str) -> Ledger {
         self.try_open(plans).await.unwrap()
+    }
+
+    /// What the ledger that was opened last shows.
+    pub fn metrics(&self) -> prometheus::Registry {
+        self.metrics.lock().unwrap().clone()
     }
 
     /// Moves the service's clock on.

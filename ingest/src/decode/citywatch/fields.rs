@@ -117,6 +117,14 @@ pub(super) fn values_of<'a>(
     let named = text_field(object.take(Key::Measurement), Key::Measurement)?;
     let unit = text_field(object.take(Key::Unit), Key::Unit)?.unwrap_or_default();
     let units = fields(object.take(Key::Units), Key::Units)?.unwrap_or_default();
+    if let (true, true, Some(other)) = (unit.is_empty(), units.is_empty(), object.other_unit) {
+        let other = other.name();
+        // without its unit a number would be taken for another
+        let detail = format!(
+            "there is no `unit`, but something like it in `{other}`: name the unit `unit`, in small letters, or leave `{other}` out"
+        );
+        return Err((Reason::BadUnit, detail));
+    }
     let many = fields(object.take(Key::Values), Key::Values)?;
     let one = object.take(Key::Value);
     if one.is_none() && many.is_none() {

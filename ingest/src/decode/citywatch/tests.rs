@@ -236,6 +236,8 @@ fn a_time_under_another_name_is_not_taken_for_now() {
         ("timestamp", "1577836800"),
         ("datetime", "\"2020-01-01 00:00\""),
         ("t", "1577836800000.5"),
+        ("TS", "1577836800"),
+        ("采集时间", "\"2020-01-01 00:00\""),
     ] {
         let told = shown_decoded(old(key, time).as_bytes(), None, None);
         assert!(
@@ -255,4 +257,28 @@ fn a_time_under_another_name_is_not_taken_for_now() {
         let taken = shown_decoded(old("t", time).as_bytes(), None, None);
         assert_eq!(taken, "  s at no time: value=1\n");
     }
+}
+
+#[test]
+fn a_unit_under_another_name_does_not_leave_the_number_without_one() {
+    for unit in [
+        "\"Unit\":\"m\"",
+        "\"uom\":\"m\"",
+        "\"单位\":\"m\"",
+        "\"Units\":{\"value\":\"m\"}",
+    ] {
+        let payload = |more: &str| format!(r#"{{"sensor":"s","value":0.6,{unit}{more}}}"#);
+        let told = shown_decoded(payload("").as_bytes(), None, None);
+        assert!(
+            told.contains("bad_unit") && told.contains("name the unit `unit`"),
+            "{told}"
+        );
+        let taken = shown_decoded(payload(r#","unit":"cm""#).as_bytes(), None, None);
+        assert!(taken.contains("value=0.6cm"), "{taken}");
+    }
+    let payload = br#"{"sensor":"s","value":0.6,"UNIT":""}"#;
+    assert_eq!(
+        shown_decoded(payload, None, None),
+        "  s at no time: value=0.6\n"
+    );
 }

@@ -86,38 +86,46 @@ pub(super) struct Object<'a> {
     /// A key that stands twice, so that nobody can tell which of its values is meant.
     pub(super) twice: Option<Key>,
     /// A key that means nothing here, but holds what looks like the event time.
-    pub(super) other_time: Option<OtherTime>,
+    pub(super) other_time: Option<Alias>,
+    /// A key that means nothing here, but holds what looks like a unit, or several.
+    pub(super) other_unit: Option<Alias>,
 }
 
-/// What others call `ts`.
+/// A key that others use for one of ours, or ours in other letters: its place among all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OtherTime {
-    Time,
-    Timestamp,
-    Datetime,
-    T,
-}
+pub(super) struct Alias(u8);
 
-impl OtherTime {
-    const ALL: [OtherTime; 4] = [
-        OtherTime::Time,
-        OtherTime::Timestamp,
-        OtherTime::Datetime,
-        OtherTime::T,
+impl Alias {
+    /// In small letters.
+    const ALL: [(&str, Key); 14] = [
+        ("ts", Key::Ts),
+        ("t", Key::Ts),
+        ("time", Key::Ts),
+        ("timestamp", Key::Ts),
+        ("datetime", Key::Ts),
+        ("date_time", Key::Ts),
+        ("datatime", Key::Ts),
+        ("data_time", Key::Ts),
+        ("时间", Key::Ts),
+        ("采集时间", Key::Ts),
+        ("unit", Key::Unit),
+        ("units", Key::Unit),
+        ("uom", Key::Unit),
+        ("单位", Key::Unit),
     ];
 
-    fn find(text: &str) -> Option<OtherTime> {
-        let mut all = OtherTime::ALL.into_iter();
-        all.find(|other| other.name() == text)
+    fn find(text: &str) -> Option<Alias> {
+        let mut all = (0..).zip(Alias::ALL);
+        let (place, _) = all.find(|(_, (name, _))| name.eq_ignore_ascii_case(text))?;
+        Some(Alias(place))
+    }
+
+    fn key(self) -> Key {
+        Alias::ALL[usize::from(self.0)].1
     }
 
     pub(super) fn name(self) -> &'static str {
-        match self {
-            OtherTime::Time => "time",
-            OtherTime::Timestamp => "timestamp",
-            OtherTime::Datetime => "datetime",
-            OtherTime::T => "t",
-        }
+        Alias::ALL[usize::from(self.0)].0
     }
 }
 
@@ -138,18 +146,26 @@ impl<'a> Object<'a> {
     /// A number below this is no time of our days, but perhaps a temperature under the key `t`.
     const FIRST_SECONDS: f64 = 1e8;
 
-    fn put_other_time(&mut self, key: OtherTime, node: &Node<'a>) {
-        let is_time = match node {
-            // a time begins with a digit; `"t":"level"` is none
-            Node::Text(text) => text
-                .trim_start()
-                .starts_with(|first: char| first.is_ascii_digit()),
-            Node::Integer(number) => *number as f64 >= Self::FIRST_SECONDS,
-            Node::Float(number) => *number >= Self::FIRST_SECONDS,
-            Node::Null | Node::Bool(_) | Node::Array | Node::Object(_) | Node::Beyond(_) => false,
-        };
-        if is_time {
-            self.other_time = Some(key);
+    fn put_alias(&mut self, alias: Alias, node: &Node<'a>) {
+        if alias.key() == Key::Ts {
+            let is_time = match node {
+                // a time begins with a digit; `"t":"level"` is none
+                Node::Text(text) => text
+                    .trim_start()
+                    .starts_with(|first: char| first.is_ascii_digit()),
+                Node::Integer(number) => *number as f64 >= Self::FIRST_SECONDS,
+                Node::Float(number) => *number >= Self::FIRST_SECONDS,
+                Node::Null | Node::Bool(_) | Node::Array | Node::Object(_) | Node::Beyond(_) => {
+                    false
+                }
+            };
+            if is_time {
+                self.other_time = Some(alias);
+            }
+        } else if matches!(node, Node::Text(text) if !text.is_empty())
+            || matches!(node, Node::Object(_))
+        {
+            self.other_unit = Some(alias);
         }
     }
 
@@ -159,8 +175,8 @@ impl<'a> Object<'a> {
         for (key, raw) in serde_json::from_str::<RawMap<'a>>(text)?.0 {
             if let Some(key) = Key::find(&key) {
                 object.put(key, Node::read_carefully(raw.get()));
-            } else if let Some(key) = OtherTime::find(&key) {
-                object.put_other_time(key, &Node::read_carefully(raw.get()));
+            } else if let Some(alias) = Alias::find(&key) {
+                object.put_alias(alias, &Node::read_carefully(raw.get()));
             }
         }
         Ok(object)

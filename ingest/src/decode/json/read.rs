@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Element, Key, Node, Object, OtherTime};
+use super::{Alias, Element, Key, Node, Object};
 
 /// The fields of an object, unread.
 pub(super) struct RawMap<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -16,7 +16,7 @@ struct Text<'a>(Cow<'a, str>);
 /// A key on the quick road: matched in place, never copied.
 enum KnownKey {
     Known(Key),
-    OtherTime(OtherTime),
+    Alias(Alias),
     Nothing,
 }
 
@@ -93,7 +93,7 @@ impl<'a> Deserialize<'a> for KnownKey {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<KnownKey, E> {
-                let other = || OtherTime::find(text).map_or(KnownKey::Nothing, KnownKey::OtherTime);
+                let other = || Alias::find(text).map_or(KnownKey::Nothing, KnownKey::Alias);
                 Ok(Key::find(text).map_or_else(other, KnownKey::Known))
             }
         }
@@ -130,7 +130,7 @@ fn read_object<'a, M: MapAccess<'a>>(mut map: M) -> Result<Object<'a>, M::Error>
     while let Some(key) = map.next_key()? {
         match key {
             KnownKey::Known(key) => object.put(key, map.next_value()?),
-            KnownKey::OtherTime(key) => object.put_other_time(key, &map.next_value()?),
+            KnownKey::Alias(alias) => object.put_alias(alias, &map.next_value()?),
             KnownKey::Nothing => _ = map.next_value::<IgnoredAny>()?,
         }
     }
